@@ -1,0 +1,45 @@
+# bgrd: everything starts from here. Needs Python 3.11 or newer and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: run test test-long soak bench check format clean
+
+run: $(VENV)/run
+	@exec $(BIN)/bgrd run
+
+test: check
+	$(BIN)/pytest -m "not long"
+
+test-long: $(VENV)/dev
+	$(BIN)/pytest -m long
+
+soak: $(VENV)/dev
+	$(BIN)/python bench/soak.py
+
+bench: $(VENV)/dev
+	$(BIN)/python bench/photos.py
+
+check: $(VENV)/dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(VENV)/dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# Exactly the tried versions; pyproject.toml says which others may work.
+$(VENV)/run: pyproject.toml constraints/constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) install --quiet --constraint constraints/constraints.txt --editable '.[heif]'
+	@touch $@
+
+$(VENV)/dev: pyproject.toml constraints/constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) install --quiet --constraint constraints/constraints.txt --editable '.[dev]'
+	@touch $@ $(VENV)/run

@@ -1,0 +1,103 @@
+"""What this process may use: processors by affinity and cgroup quota, memory by cgroup and machine.
+
+Sources: sched(7), cgroups(7), cgroup-v2 `cpu.max` and `memory.max`, cgroup-v1 `cpu.cfs_quota_us` and
+`memory.limit_in_bytes`.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Capacity", "lanes_and_threads", "measure"]
+
+_LANE_BYTES = 700 * 2**20
+"""What a lane with a light model and a picture of 50 megapixels takes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capacity:
+    """Whole processors (at least 1) and bytes of memory this process may use."""
+
+    processors: int
+    memory_bytes: int
+
+
+def measure(*, root: Path = Path("/"), affinity: int | None = None) -> Capacity:
+    """Read what the kernel allows. `root` stands for `/` (proc and sys below it), `affinity` for the real mask."""
+    processors = affinity if affinity is not None else len(os.sched_getaffinity(0))
+    memory = _machine_bytes(root)
+    for group in _groups(root):
+        if (quota := _quota(group)) is not None:
+            processors = min(processors, max(1, round(quota)))
+        if (limit := _memory_limit(group)) is not None:
+            memory = min(memory, limit)
+    return Capacity(processors=max(1, processors), memory_bytes=memory)
+
+
+def lanes_and_threads(capacity: Capacity, *, lanes: int, threads: int, memory_limit: int) -> tuple[int, int]:
+    """Choose the number of lanes and threads each, where the setting is 0.
+
+    One-thread lanes side by side beat one lane with many threads (measured 11 to 15) as long as memory lasts;
+    where it allows fewer lanes than processors, the rest become threads.
+    """
+    if lanes == 0:
+        lanes = max(1, min(capacity.processors, memory_limit // _LANE_BYTES))
+    if threads == 0:
+        threads = max(1, capacity.processors // lanes)
+    return lanes, threads
+
+
+def _machine_bytes(root: Path) -> int:
+    for line in (root / "proc/meminfo").read_text().splitlines():
+        if line.startswith("MemTotal:"):
+            return int(line.split()[1]) * 1024
+    text = "/proc/meminfo has no MemTotal"
+    raise OSError(text)
+
+
+def _groups(root: Path) -> list[Path]:
+    """Give the cgroup directories from ours up to the root of each hierarchy that limits processors or memory."""
+    try:
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return []
+    mounted = root / "sys/fs/cgroup"
+    groups: list[Path] = []
+    for line in lines:
+        _number, controllers, path = line.split(":", 2)
+        if controllers == "":
+            tops = [mounted, mounted / "unified"]
+        else:
+            tops = [mounted / name for name in controllers.split(",") if name in {"cpu", "memory"}]
+        parts = [part for part in path.split("/") if part]
+        for top in tops:
+            groups += [top.joinpath(*parts[:depth]) for depth in range(len(parts) + 1)]
+    return groups
+
+
+def _quota(group: Path) -> float | None:
+    """Give the processors a group may use, None where it is not limited."""
+    words = _read(group / "cpu.max").split()
+    if len(words) == 2 and words[0] != "max":
+        return int(words[0]) / int(words[1])
+    quota, period = _read(group / "cpu.cfs_quota_us"), _read(group / "cpu.cfs_period_us")
+    if quota and period and int(quota) > 0:
+        return int(quota) / int(period)
+    return None
+
+
+def _memory_limit(group: Path) -> int | None:
+    for name in ("memory.max", "memory.high", "memory.limit_in_bytes"):
+        text = _read(group / name)
+        if text and text != "max":
+            return int(text)
+    return None
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""

@@ -1,0 +1,214 @@
+"""Everything that can go wrong, as one tree; the class knows what follows.
+
+    BgrdError                     exit code
+    +-- UsageError                64  the command line makes no sense
+    +-- NoInputError              66  a named file or folder is not there
+    +-- CannotCreateError         73  an output cannot be made
+    +-- StateError                74  the journal cannot be read or written
+    +-- BusyError                 75  another bgrd holds this state or inbox
+    +-- ConfigError               78  the configuration is wrong; names the key
+    +-- Fault                         a job could not be finished; `policy` says what follows
+        +-- FolderFault               the folder's: blocked, the job waits, nothing charged
+        |   +-- FolderUnavailable     a share is gone, a mount is missing
+        |   +-- ModelFault            model not installed, wrong, or failing its trial run
+        +-- FileFault                 this source only (EIO, EACCES, ESTALE): the file waits
+        +-- DaemonFault               ours (EMFILE, ENOMEM, no lane can be started): pause and go on
+        +-- MemoryFault               needs more than a lane may have: alone once, then failed
+        +-- InputFault                too large, damaged, not supported here: failed at once
+        |   +-- FormatFault           bytes of no known picture format; may be unwritten yet
+        +-- IncompleteFault           truncated, empty, still being written: waits for its grace
+        +-- CrashFault                the lane died or was timed out: failed after two
+        +-- UnknownFault              anything else: three tries with growing pauses
+        +-- ChangedFault              bytes changed while we worked: withdrawn, back to settling
+
+Raise below, log once. A fault's message is a sentence a user can act on.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import ClassVar
+
+__all__ = [
+    "FAULTS",
+    "BgrdError",
+    "BusyError",
+    "CannotCreateError",
+    "ChangedFault",
+    "ConfigError",
+    "CrashFault",
+    "DaemonFault",
+    "Fault",
+    "FaultPolicy",
+    "FileFault",
+    "FolderFault",
+    "FolderUnavailable",
+    "FormatFault",
+    "IncompleteFault",
+    "InputFault",
+    "MemoryFault",
+    "ModelFault",
+    "NoInputError",
+    "StateError",
+    "UnknownFault",
+    "UsageError",
+]
+
+
+class BgrdError(Exception):
+    """Any failure bgrd reports on purpose; its message is a sentence for the user."""
+
+    exit_code: ClassVar[int] = os.EX_SOFTWARE
+
+
+class UsageError(BgrdError):
+    """The command line makes no sense."""
+
+    exit_code = os.EX_USAGE
+
+
+class NoInputError(BgrdError):
+    """A file or folder named by the user is not there or cannot be read."""
+
+    exit_code = os.EX_NOINPUT
+
+
+class CannotCreateError(BgrdError):
+    """An output file or folder cannot be made."""
+
+    exit_code = os.EX_CANTCREAT
+
+
+class StateError(BgrdError):
+    """The journal or the state directory cannot be used; says what to do."""
+
+    exit_code = os.EX_IOERR
+
+
+class BusyError(BgrdError):
+    """Another bgrd holds this state directory or inbox; names the holder."""
+
+    exit_code = os.EX_TEMPFAIL
+
+
+class ConfigError(BgrdError):
+    """The configuration is wrong; names the key and what it may be."""
+
+    exit_code = os.EX_CONFIG
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultPolicy:
+    """What follows a fault: *failed* after `strikes` charged tries (0: never by count), with these pauses between."""
+
+    charged: bool
+    strikes: int = 0
+    pauses_seconds: tuple[float, ...] = ()
+
+
+class Fault(BgrdError):
+    """Why one job could not be finished; `kind` travels between processes and into the journal."""
+
+    kind: ClassVar[str] = "unknown"
+    policy: ClassVar[FaultPolicy] = FaultPolicy(charged=True, strikes=3, pauses_seconds=(30.0, 120.0, 600.0))
+
+
+class FolderFault(Fault):
+    """The folder cannot be worked now; it is blocked and resumes by itself."""
+
+    kind = "folder"
+    policy = FaultPolicy(charged=False)
+
+
+class FolderUnavailable(FolderFault):
+    """The folder is not there: a share is gone or another file system lies in its place."""
+
+    kind = "unavailable"
+
+
+class ModelFault(FolderFault):
+    """The folder's model is missing, damaged, contradicts its spec or failed its trial run."""
+
+    kind = "model"
+
+
+class FileFault(Fault):
+    """Only this source cannot be read now while its folder is well; the file waits."""
+
+    kind = "file"
+    policy = FaultPolicy(charged=False, pauses_seconds=(30.0, 120.0, 600.0))
+
+
+class DaemonFault(Fault):
+    """The daemon itself is short of something; nobody is charged."""
+
+    kind = "daemon"
+    policy = FaultPolicy(charged=False, pauses_seconds=(5.0, 30.0))
+
+
+class MemoryFault(Fault):
+    """The job needs more memory than a lane may have: it runs alone once, then it is failed."""
+
+    kind = "memory"
+    policy = FaultPolicy(charged=False)
+
+
+class InputFault(Fault):
+    """The file is no picture bgrd can work on; re-armed when the file changes."""
+
+    kind = "input"
+    policy = FaultPolicy(charged=True, strikes=1)
+
+
+class FormatFault(InputFault):
+    """The bytes are of no picture format bgrd knows; incomplete as long as somebody may still write them."""
+
+    kind = "format"
+
+
+class IncompleteFault(Fault):
+    """The file ends early or has holes; it may still be arriving."""
+
+    kind = "incomplete"
+    policy = FaultPolicy(charged=False, pauses_seconds=(1.0, 2.0, 5.0, 15.0, 30.0, 60.0))
+
+
+class CrashFault(Fault):
+    """The lane died or ran out of time on this job."""
+
+    kind = "crash"
+    policy = FaultPolicy(charged=True, strikes=2, pauses_seconds=(1.0,))
+
+
+class UnknownFault(Fault):
+    """Something nobody foresaw; tried again with growing pauses."""
+
+    kind = "unknown"
+
+
+class ChangedFault(Fault):
+    """The source's bytes changed, or it went away, while it was worked on; it settles anew."""
+
+    kind = "changed"
+    policy = FaultPolicy(charged=False)
+
+
+FAULTS: dict[str, type[Fault]] = {
+    fault.kind: fault
+    for fault in (
+        FolderFault,
+        FolderUnavailable,
+        ModelFault,
+        FileFault,
+        DaemonFault,
+        MemoryFault,
+        InputFault,
+        FormatFault,
+        IncompleteFault,
+        CrashFault,
+        UnknownFault,
+        ChangedFault,
+    )
+}
+"""Fault classes by the `kind` that travels in messages and the journal."""

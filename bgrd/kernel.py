@@ -1,0 +1,66 @@
+"""The few Linux calls Python has no name for: renameat2 and prctl.
+
+Linux only. Every function raises OSError with the kernel's errno, as `os` does.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+from pathlib import Path
+
+__all__ = ["blocked_in_file_call", "die_with_parent", "rename_noreplace"]
+
+_AT_FDCWD = -100
+_RENAME_NOREPLACE = 1
+_PR_SET_PDEATHSIG = 1
+
+# Calls in which a thread waits for another thread or for time, not for a file system; from the kernel's tables.
+_WAITING_CALLS = {
+    "x86_64": frozenset({7, 23, 35, 202, 230, 232, 270, 271, 281, 449}),
+    "aarch64": frozenset({22, 72, 73, 98, 101, 115, 449}),
+}
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def rename_noreplace(
+    source: bytes,
+    target: bytes,
+    *,
+    source_dir: int = _AT_FDCWD,
+    target_dir: int = _AT_FDCWD,
+) -> None:
+    """Rename within a file system, or raise FileExistsError where the target exists.
+
+    Raises OSError EINVAL on file systems that cannot refuse to replace. Source: renameat2(2).
+    """
+    status = _libc.renameat2(source_dir, source, target_dir, target, ctypes.c_uint(_RENAME_NOREPLACE))
+    if status != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), os.fsdecode(source), None, os.fsdecode(target))
+
+
+def die_with_parent(signal_number: int) -> None:
+    """Have the kernel send this process the signal when the thread that started it ends.
+
+    Source: prctl(2), PR_SET_PDEATHSIG. A parent that died before the call is not noticed: compare getppid afterwards.
+    """
+    if _libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal_number), 0, 0, 0) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def blocked_in_file_call(thread: int) -> bool:
+    """Say whether a thread of this process is held inside a system call that is no mere waiting.
+
+    `thread` is a native thread id. A thread on a dead share is held in such a call; one that our own code froze waits
+    on a lock, sleeps or runs. False where the kernel does not tell or the machine is unknown. Source: proc(5).
+    """
+    try:
+        first = Path(f"/proc/self/task/{thread}/syscall").read_text().split()[0]
+    except (OSError, IndexError):
+        return False
+    waiting = _WAITING_CALLS.get(platform.machine())
+    return waiting is not None and first.isdecimal() and int(first) not in waiting

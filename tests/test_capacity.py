@@ -1,0 +1,80 @@
+"""What this process may use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bgrd.engine.capacity import Capacity, lanes_and_threads, measure
+
+GIB = 2**30
+
+
+def machine(root: Path, files: dict[str, str]) -> Path:
+    """Lay out a proc and sys of our own."""
+    files = {"proc/meminfo": "MemTotal:       16777216 kB\nMemFree: 1 kB\n"} | files
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return root
+
+
+def test_without_cgroups_the_machine_counts(tmp_path: Path) -> None:
+    """Affinity and MemTotal are the answer where no cgroup limits anything."""
+    assert measure(root=machine(tmp_path, {}), affinity=6) == Capacity(processors=6, memory_bytes=16 * GIB)
+
+
+def test_a_version_2_quota_and_limit_of_any_parent_count(tmp_path: Path) -> None:
+    """The tightest limit from the own group up to the root holds."""
+    root = machine(
+        tmp_path,
+        {
+            "proc/self/cgroup": "0::/user.slice/bgrd.service\n",
+            "sys/fs/cgroup/user.slice/cpu.max": "250000 100000\n",
+            "sys/fs/cgroup/user.slice/bgrd.service/cpu.max": "max 100000\n",
+            "sys/fs/cgroup/user.slice/memory.max": "max\n",
+            "sys/fs/cgroup/user.slice/bgrd.service/memory.max": f"{2 * GIB}\n",
+        },
+    )
+    assert measure(root=root, affinity=8) == Capacity(processors=2, memory_bytes=2 * GIB)
+
+
+def test_version_1_groups_count(tmp_path: Path) -> None:
+    """Quota and limit of the older hierarchy are read too; -1 is no quota."""
+    root = machine(
+        tmp_path,
+        {
+            "proc/self/cgroup": "4:cpu,cpuacct:/a\n3:memory:/b\n",
+            "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1\n",
+            "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
+            "sys/fs/cgroup/cpu/a/cpu.cfs_quota_us": "50000\n",
+            "sys/fs/cgroup/cpu/a/cpu.cfs_period_us": "100000\n",
+            "sys/fs/cgroup/memory/b/memory.limit_in_bytes": f"{GIB}\n",
+        },
+    )
+    assert measure(root=root, affinity=8) == Capacity(processors=1, memory_bytes=GIB)
+
+
+def test_this_machine_can_be_measured() -> None:
+    """The real proc and sys give at least one processor and some memory."""
+    capacity = measure()
+    assert capacity.processors >= 1
+    assert capacity.memory_bytes > 2**26
+
+
+@pytest.mark.parametrize(
+    ("processors", "memory_limit", "expected"),
+    [(1, 8 * GIB, (1, 1)), (2, 8 * GIB, (2, 1)), (8, 2 * GIB, (2, 4)), (8, GIB // 4, (1, 8)), (64, 64 * GIB, (64, 1))],
+)
+def test_lanes_follow_processors_and_memory(processors: int, memory_limit: int, expected: tuple[int, int]) -> None:
+    """One-thread lanes as long as memory lasts, then threads."""
+    capacity = Capacity(processors=processors, memory_bytes=2 * memory_limit)
+    assert lanes_and_threads(capacity, lanes=0, threads=0, memory_limit=memory_limit) == expected
+
+
+def test_settings_have_the_last_word() -> None:
+    """A number that is set is taken as it is."""
+    capacity = Capacity(processors=2, memory_bytes=GIB)
+    assert lanes_and_threads(capacity, lanes=5, threads=3, memory_limit=GIB) == (5, 3)

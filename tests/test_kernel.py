@@ -1,0 +1,87 @@
+"""The Linux calls Python has no name for."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bgrd.delivery.beneath import opened_directory
+from bgrd.kernel import die_with_parent, rename_noreplace
+
+
+class TestRenameNoreplace:
+    def test_renames(self, tmp_path: Path) -> None:
+        """A free name is taken, whatever bytes it has."""
+        (tmp_path / "a").write_bytes(b"a")
+        rename_noreplace(os.fsencode(tmp_path / "a"), os.fsencode(tmp_path) + b"/\xff")
+        assert os.listdir(os.fsencode(tmp_path)) == [b"\xff"]
+
+    def test_refuses_a_taken_name(self, tmp_path: Path) -> None:
+        """A taken name is refused with both names in the error, and both files stay."""
+        for name in ("a", "b"):
+            (tmp_path / name).write_bytes(name.encode())
+        with pytest.raises(FileExistsError) as caught:
+            rename_noreplace(os.fsencode(tmp_path / "a"), os.fsencode(tmp_path / "b"))
+        assert (caught.value.filename, caught.value.filename2) == (str(tmp_path / "a"), str(tmp_path / "b"))
+        assert (tmp_path / "a").read_bytes() == b"a"
+        assert (tmp_path / "b").read_bytes() == b"b"
+
+    def test_between_directories(self, tmp_path: Path) -> None:
+        """Names are taken relative to the directories given."""
+        for name in ("one", "two"):
+            (tmp_path / name).mkdir()
+        (tmp_path / "one/a").write_bytes(b"a")
+        with opened_directory(tmp_path / "one") as one, opened_directory(tmp_path / "two") as two:
+            rename_noreplace(b"a", b"b", source_dir=one, target_dir=two)
+        assert (tmp_path / "two/b").read_bytes() == b"a"
+
+    @pytest.mark.parametrize(("name", "number"), [(b"missing", errno.ENOENT), (b"x" * 300, errno.ENAMETOOLONG)])
+    def test_other_errors_keep_their_number(self, name: bytes, number: int, tmp_path: Path) -> None:
+        """The kernel's own error comes through."""
+        with opened_directory(tmp_path) as directory, pytest.raises(OSError, match=r".") as caught:
+            rename_noreplace(name, b"b", source_dir=directory, target_dir=directory)
+        assert caught.value.errno == number
+
+
+_PARENT = """
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", sys.argv[1]], stdout=subprocess.PIPE)
+print(child.stdout.readline().decode().strip(), flush=True)
+sys.stdin.read()
+"""
+
+_CHILD = """
+import os, signal, sys
+from bgrd.kernel import die_with_parent
+die_with_parent(signal.SIGKILL)
+print(os.getpid(), flush=True)
+signal.pause()
+"""
+
+
+def test_child_dies_with_its_parent() -> None:
+    """A child that asked for it is killed when its parent is, however that ends."""
+    with subprocess.Popen(
+        [sys.executable, "-c", _PARENT, _CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as parent:
+        assert parent.stdout is not None
+        child = os.pidfd_open(int(parent.stdout.readline()))
+        parent.kill()
+        parent.wait()
+    # A pidfd becomes readable when its process has ended.
+
+    assert select.select([child], [], [], 30)[0]
+    os.close(child)
+
+
+def test_die_with_parent_refuses_nonsense() -> None:
+    """A signal that does not exist is an error."""
+    with pytest.raises(OSError, match="Invalid argument"):
+        die_with_parent(signal.NSIG + 1000)
