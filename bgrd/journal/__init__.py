@@ -1,0 +1,1 @@
+"""Every job's state, durable: the journal is the queue."""

@@ -1,0 +1,271 @@
+"""The one owner of sqlite3: a connection on its own thread that commits in groups.
+
+Requests are functions over `Tables`. Those that queue up while one transaction runs are executed together in the
+next one, each in its own savepoint, so that one fsync serves them all and one that raises takes back only itself.
+A caller hears of its answer only after COMMIT; if that fails (a full disk), every request of the group fails with
+StateError, nothing of the group is kept, and the database goes on.
+
+Residual risk: two processes that create the same journal in the same instant; the state directory's lock is what
+keeps them apart.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from bgrd.errors import StateError
+
+__all__ = ["Database", "Migration", "Row", "Tables"]
+
+Row = sqlite3.Row
+Migration = tuple[str, ...]
+T = TypeVar("T")
+
+_APPLICATION_ID = int.from_bytes(b"bgrd", "big")
+_BUSY_SECONDS = 5.0
+_WAL_LIMIT_BYTES = 16 * 2**20
+
+_SENTENCES = {
+    "SQLITE_BUSY": "is held by another program; stop that one first",
+    "SQLITE_CANTOPEN": "cannot be opened; check the permissions of the file and of its directory",
+    "SQLITE_CORRUPT": "is damaged; move it away, and bgrd starts a new one that knows none of the files",
+    "SQLITE_FULL": "cannot grow: the disk is full or a quota is reached; make room",
+    "SQLITE_IOERR": "cannot be read or written; check the disk",
+    "SQLITE_LOCKED": "is held by another program; stop that one first",
+    "SQLITE_NOTADB": "is damaged or no journal; move it away, and bgrd starts a new one that knows none of the files",
+    "SQLITE_PERM": "may not be read or written; check the permissions of the file and of its directory",
+    "SQLITE_READONLY": "is read-only; check the permissions of the file and of its directory, and the mount",
+}
+
+
+class Tables:
+    """What a request may do while its transaction is open; not to be kept."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def rows(self, sql: str, *values: object) -> list[Row]:
+        """Give all rows of a query."""
+        return self._connection.execute(sql, values).fetchall()
+
+    def row(self, sql: str, *values: object) -> Row | None:
+        """Give the first row of a query, or None."""
+        found: Row | None = self._connection.execute(sql, values).fetchone()
+        return found
+
+    def run(self, sql: str, *values: object) -> int:
+        """Execute a statement and give the number of rows it changed."""
+        return self._connection.execute(sql, values).rowcount
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Request:
+    work: Callable[[Tables], Any]
+    writes: bool
+    future: Future[Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer:
+    value: Any = None
+    error: Exception | None = None
+
+
+class Database:
+    """An open SQLite file; every method may be called from any thread but its own.
+
+    The file is made with mode 0600, its directory, where missing, with 0700. `exclusive` is for network mounts:
+    the file is locked for good and needs no shared memory. Each of `migrations` is a tuple of statements; the
+    schema's version is how many of them were applied. Raises StateError where the file is not a journal, is
+    damaged, was written by a newer bgrd, or cannot be written: an existing file is never replaced by a new one.
+    """
+
+    def __init__(self, path: Path, *, exclusive: bool, migrations: Sequence[Migration]) -> None:
+        self._path = path
+        self._exclusive = exclusive
+        self._migrations = tuple(migrations)
+        self._arrived = threading.Condition()
+        self._pending: list[_Request] = []
+        self._closed = False
+        opened: Future[None] = Future()
+        self._thread = threading.Thread(target=self._serve, args=(opened,), name="bgrd-journal", daemon=True)
+        self._thread.start()
+        opened.result()
+
+    def read(self, work: Callable[[Tables], T]) -> T:
+        """Give what `work` gives for a consistent state of the database; `work` must not write."""
+        return self.submit(work, writes=False).result()
+
+    def write(self, work: Callable[[Tables], T]) -> T:
+        """Give what `work` gives, once its changes are on disk. What it raises is raised here, its changes undone."""
+        return self.submit(work, writes=True).result()
+
+    def submit(self, work: Callable[[Tables], T], *, writes: bool) -> Future[T]:
+        """Queue `work` and give its future, which ends with the group's COMMIT. Raises StateError when closed."""
+        future: Future[T] = Future()
+        with self._arrived:
+            if self._closed:
+                raise StateError(f"The journal {self._path} is closed.")
+            self._pending.append(_Request(work=work, writes=writes, future=future))
+            self._arrived.notify()
+        return future
+
+    def close(self) -> None:
+        """Finish what is queued, close the file and end the thread; again is harmless."""
+        with self._arrived:
+            self._closed = True
+            self._arrived.notify()
+        self._thread.join()
+
+    def _serve(self, opened: Future[None]) -> None:
+        try:
+            connection = self._open()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the constructor must not wait for ever
+            opened.set_exception(self._fault(error))
+            return
+        opened.set_result(None)
+        with contextlib.closing(connection):
+            while group := self._next_group():
+                self._execute(connection, group)
+
+    def _next_group(self) -> list[_Request]:
+        """Wait for requests and take all of them; an empty list says that the database is closed."""
+        with self._arrived:
+            self._arrived.wait_for(lambda: self._pending or self._closed)
+            group, self._pending = self._pending, []
+        return group
+
+    def _execute(self, connection: sqlite3.Connection, group: list[_Request]) -> None:
+        wanted = [request for request in group if request.future.set_running_or_notify_cancel()]
+        begin = "BEGIN IMMEDIATE" if any(request.writes for request in wanted) else "BEGIN"
+        try:
+            connection.execute(begin)
+            answers = [self._answer(connection, request) for request in wanted]
+            connection.execute("COMMIT")
+        except Exception as error:  # noqa: BLE001 - whatever it is, each caller must hear of it
+            with contextlib.suppress(sqlite3.Error):  # SQLite has rolled back by itself after some errors
+                connection.execute("ROLLBACK")
+            answers = [_Answer(error=self._fault(error)) for _ in wanted]
+        for request, answer in zip(wanted, answers, strict=True):
+            if answer.error is None:
+                request.future.set_result(answer.value)
+            else:
+                request.future.set_exception(answer.error)
+
+    def _answer(self, connection: sqlite3.Connection, request: _Request) -> _Answer:
+        connection.execute("SAVEPOINT request")
+        try:
+            value = request.work(Tables(connection))
+        except Exception as error:
+            if not connection.in_transaction:
+                raise  # SQLite gave the whole group up: a full disk, an I/O error
+            connection.execute("ROLLBACK TO request")
+            connection.execute("RELEASE request")
+            return _Answer(error=self._fault(error) if isinstance(error, sqlite3.Error) else error)
+        connection.execute("RELEASE request")
+        return _Answer(value=value)
+
+    def _open(self) -> sqlite3.Connection:
+        if not self._path.exists():
+            self._create()
+        with contextlib.suppress(OSError):  # a mount with fixed modes refuses; the directory protects it then
+            self._path.chmod(0o600)
+        connection = _connect(self._path)
+        try:
+            if self._exclusive:
+                connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+            self._check(connection)
+            mode = "truncate" if self._exclusive else "wal"
+            (got,) = connection.execute(f"PRAGMA journal_mode = {mode}").fetchone()
+            if got != mode:
+                raise StateError(f"The file system of {self._path} cannot hold a journal in mode {mode}, only {got}.")
+            connection.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
+            _migrate(connection, self._migrations)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _check(self, connection: sqlite3.Connection) -> None:
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        if application != _APPLICATION_ID:
+            raise StateError(f"{self._path} is no journal of bgrd; move it away, and bgrd starts a new one.")
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version > len(self._migrations):
+            raise StateError(
+                f"The journal {self._path} was written by a newer bgrd (schema {version}, this one knows "
+                f"{len(self._migrations)}); use that version, or move the file away.",
+            )
+
+    def _create(self) -> None:
+        """Make the file with its whole schema under another name and rename it: a kill leaves all of it or none."""
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for suffix in ("-wal", "-journal"):
+            leftover = _beside(self._path, suffix)
+            if leftover.exists():
+                # SQLite would replay it into the new file.
+                raise StateError(f"{self._path} is missing but {leftover} is there; put it back or remove both.")
+        draft = _beside(self._path, ".new")
+        draft.unlink(missing_ok=True)
+        _beside(draft, "-journal").unlink(missing_ok=True)
+        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        with contextlib.closing(_connect(draft)) as connection:
+            connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+            _migrate(connection, self._migrations)
+        draft.rename(self._path)
+        _sync_directory(self._path.parent)
+
+    def _fault(self, error: Exception) -> StateError:
+        """Say in a sentence what SQLite or the kernel said."""
+        if isinstance(error, StateError):
+            return error
+        name = "_".join(getattr(error, "sqlite_errorname", "").split("_")[:2])  # drops the extended part
+        sentence = _SENTENCES.get(name, "cannot be used")
+        fault = StateError(f"The journal {self._path} {sentence} ({error}).")
+        fault.__cause__ = error
+        return fault
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """Open an existing file; never makes one."""
+    address = path.absolute().as_uri() + "?mode=rw"
+    connection = sqlite3.connect(address, uri=True, isolation_level=None, timeout=_BUSY_SECONDS)
+    connection.row_factory = sqlite3.Row
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    return connection
+
+
+def _migrate(connection: sqlite3.Connection, migrations: Sequence[Migration]) -> None:
+    """Apply what is missing, all or nothing.
+
+    Always writes, if only to roll it back: that tells a read-only file now and not at the first job.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    for statement in (statement for migration in migrations[version:] for statement in migration):
+        connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {len(migrations)}")
+    connection.execute("COMMIT" if version < len(migrations) else "ROLLBACK")
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

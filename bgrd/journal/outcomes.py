@@ -1,0 +1,237 @@
+"""How jobs end: their results, failures and notes, what earlier versions left, and what may be forgotten.
+
+Functions over open tables; `journal.Journal` runs each in its own transaction.
+
+A result counts as published once its job is committed. An intent that was interrupted stays on record, since part
+of it may lie in the outbox; it goes when the job intends anew or is withdrawn by its worker.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bgrd.job import Job, Result, State
+from bgrd.journal.database import Tables
+from bgrd.journal.ledger import TransitionError, enter, job_of, text
+
+__all__ = [
+    "clear_note",
+    "commit",
+    "earlier",
+    "end_done",
+    "end_failed",
+    "forget",
+    "hashed",
+    "intend",
+    "known",
+    "last_id",
+    "note_of",
+    "requeue",
+    "run_alone",
+    "stale_notes",
+    "target_owner",
+    "withdraw",
+]
+
+_EARLIER_AT_MOST = 32
+
+
+def hashed(tables: Tables, job_id: int, *, sha256: str, recipe: str) -> None:
+    """Note what a running job's bytes are and how they are worked on."""
+    changed = tables.run(
+        "UPDATE job SET sha256 = ?, recipe = ? WHERE id = ? AND state = 'running'",
+        sha256,
+        recipe,
+        job_id,
+    )
+    if not changed:
+        raise TransitionError(f"Job {job_id} is not running and cannot be hashed.")
+
+
+def earlier(tables: Tables, folder: str, path: bytes, *, before_id: int) -> list[Job]:
+    """Give the path's jobs below `before_id` that have published results, newest first, a bounded number."""
+    rows = tables.rows(
+        """
+        SELECT id FROM job
+        WHERE folder = ? AND path = ? AND id < ? AND state IN ('committed', 'done')
+            AND EXISTS (SELECT 1 FROM result WHERE result.job = job.id)
+        ORDER BY id DESC LIMIT ?
+        """,
+        folder,
+        path,
+        before_id,
+        _EARLIER_AT_MOST,
+    )
+    return [job_of(tables, row["id"]) for row in rows]
+
+
+def known(tables: Tables, job_id: int, *, of: int, now: float) -> None:
+    """End a running job as done with the results, hash and recipe of row `of`, which stays as history without them."""
+    source = tables.row("SELECT sha256, recipe FROM job WHERE id = ? AND state IN ('committed', 'done')", of)
+    if source is None or of == job_id:
+        raise TransitionError(f"Job {of} has no results that job {job_id} could take over.")
+    if enter(tables, job_id, State.DONE, now=now)["state"] != State.RUNNING:
+        raise TransitionError(f"Job {job_id} is past the point where its bytes can be known.")
+    tables.run("DELETE FROM result WHERE job = ?", job_id)
+    tables.run("UPDATE result SET job = ? WHERE job = ?", job_id, of)
+    tables.run(
+        "UPDATE job SET sha256 = ?, recipe = ?, kind = '', reason = '' WHERE id = ?",
+        source["sha256"],
+        source["recipe"],
+        job_id,
+    )
+
+
+def intend(tables: Tables, job_id: int, results: Sequence[Result], *, now: float) -> None:
+    """Record what is about to be published, in place of what the job intended before."""
+    row = enter(tables, job_id, State.COMMITTING, now=now)
+    tables.run("DELETE FROM result WHERE job = ?", job_id)
+    for product, result in enumerate(results):
+        tables.run(
+            "INSERT INTO result (job, product, folder, target, size, sha256) VALUES (?, ?, ?, ?, ?, ?)",
+            job_id,
+            product,
+            row["folder"],
+            result.target,
+            result.size,
+            result.sha256,
+        )
+
+
+def commit(tables: Tables, job_id: int, *, now: float) -> None:
+    """Record that a job's results are published."""
+    enter(tables, job_id, State.COMMITTED, now=now)
+
+
+def end_done(tables: Tables, job_id: int, *, details: Mapping[str, Any], now: float) -> None:
+    """End a committed job well."""
+    if enter(tables, job_id, State.DONE, now=now)["state"] != State.COMMITTED:
+        raise TransitionError(f"Job {job_id} is not committed and cannot be done.")
+    written = json.dumps(details, default=str)  # a detail of a type JSON lacks must not cost the job
+    tables.run("UPDATE job SET kind = '', reason = '', details = ? WHERE id = ?", written, job_id)
+
+
+def end_failed(
+    tables: Tables,
+    job_id: int,
+    *,
+    kind: str,
+    reason: str,
+    note: bytes | None,
+    now: float,
+) -> None:
+    """End a job as failed; the try counts."""
+    enter(tables, job_id, State.FAILED, now=now)
+    tables.run(
+        "UPDATE job SET kind = ?, reason = ?, note = ?, attempts = attempts + 1 WHERE id = ?",
+        kind,
+        text(reason),
+        note,
+        job_id,
+    )
+
+
+def run_alone(tables: Tables, job_id: int, *, reason: str, now: float) -> None:
+    """Send a job back to be run with nothing beside it."""
+    enter(tables, job_id, State.READY, now=now)
+    tables.run(
+        "UPDATE job SET alone = 1, reason = ?, due = 0, wait_seconds = 0 WHERE id = ?",
+        text(reason),
+        job_id,
+    )
+
+
+def requeue(tables: Tables, job_id: int, *, now: float) -> None:
+    """Send a job back with nothing charged; a failed one starts afresh, with all its tries."""
+    row = enter(tables, job_id, State.READY, now=now)
+    tables.run("UPDATE job SET due = 0, wait_seconds = 0 WHERE id = ?", job_id)
+    if row["state"] == State.FAILED:
+        tables.run("UPDATE job SET attempts = 0, unclean = 0, alone = 0 WHERE id = ?", job_id)
+
+
+def withdraw(tables: Tables, job_id: int, *, reason: str, now: float) -> None:
+    """End a job whose version is no longer there; what it intended is forgotten."""
+    enter(tables, job_id, State.WITHDRAWN, now=now)
+    tables.run("UPDATE job SET reason = ?, gone = 1 WHERE id = ?", text(reason), job_id)
+    tables.run("DELETE FROM result WHERE job = ?", job_id)
+
+
+def target_owner(tables: Tables, folder: str, target: bytes) -> tuple[bytes, str] | None:
+    """Give path and hash of the newest result recorded for a target, a published one before a mere intent."""
+    row = tables.row(
+        """
+        SELECT job.path AS path, result.sha256 AS sha256 FROM result JOIN job ON job.id = result.job
+        WHERE result.folder = ? AND result.target = ?
+        ORDER BY job.state IN ('committed', 'done') DESC, job.id DESC LIMIT 1
+        """,
+        folder,
+        target,
+    )
+    return None if row is None else (row["path"], row["sha256"])
+
+
+def note_of(tables: Tables, folder: str, path: bytes) -> bytes | None:
+    """Give the newest failure note recorded for the path."""
+    row = tables.row(
+        "SELECT note FROM job WHERE folder = ? AND path = ? AND note IS NOT NULL ORDER BY id DESC LIMIT 1",
+        folder,
+        path,
+    )
+    return None if row is None else bytes(row["note"])
+
+
+def clear_note(tables: Tables, folder: str, path: bytes) -> None:
+    """Forget the path's failure notes."""
+    tables.run("UPDATE job SET note = NULL WHERE folder = ? AND path = ? AND note IS NOT NULL", folder, path)
+
+
+def stale_notes(tables: Tables, folder: str) -> list[bytes]:
+    """Give the paths that have a failure note but no failed job any more."""
+    rows = tables.rows(
+        """
+        SELECT DISTINCT path FROM job WHERE folder = ? AND note IS NOT NULL AND NOT EXISTS (
+            SELECT 1 FROM job AS failed
+            WHERE failed.folder = job.folder AND failed.path = job.path AND failed.state = 'failed')
+        ORDER BY path
+        """,
+        folder,
+    )
+    return [row["path"] for row in rows]
+
+
+def last_id(tables: Tables) -> int:
+    """Give the highest job id, 0 where there is none."""
+    row = tables.row("SELECT max(id) AS id FROM job")
+    return 0 if row is None or row["id"] is None else int(row["id"])
+
+
+def forget(tables: Tables, *, older_than: float, after_id: int, to_id: int) -> int:
+    """Among ids in (after_id, to_id]: drop old details, delete ended rows that no longer vouch for anything.
+
+    A row of a path that is still there stays while one of its results has no newer record: it tells our file from
+    the user's. Gives how many rows were deleted.
+    """
+    bounds = (older_than, after_id, to_id)
+    tables.run(
+        "UPDATE job SET details = NULL WHERE changed < ? AND id > ? AND id <= ? AND details IS NOT NULL",
+        *bounds,
+    )
+    return tables.run(
+        """
+        DELETE FROM job
+        WHERE changed < ? AND id > ? AND id <= ? AND gone = 1 AND note IS NULL
+            AND state IN ('done', 'failed', 'withdrawn')
+            AND (
+                NOT EXISTS (
+                    SELECT 1 FROM job AS heir
+                    WHERE heir.folder = job.folder AND heir.path = job.path AND heir.gone = 0)
+                OR NOT EXISTS (
+                    SELECT 1 FROM result WHERE result.job = job.id AND NOT EXISTS (
+                        SELECT 1 FROM result AS newer
+                        WHERE newer.folder = result.folder AND newer.target = result.target
+                            AND newer.job > result.job)))
+        """,
+        *bounds,
+    )

@@ -1,0 +1,100 @@
+"""What the journal's questions cost."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import pytest
+
+from bgrd.job import Job, Result, State, Version
+from bgrd.journal.database import Tables
+from bgrd.journal.journal import Journal
+
+VERSION = Version(size=10, mtime_ns=20, ctime_ns=30, inode=40)
+RESULT = Result(target=b"a.png", size=5, sha256="ab" * 32)
+
+
+def opened(path: Path) -> contextlib.closing[Journal]:
+    """Open a journal that ends uncleanly."""
+    return contextlib.closing(Journal(path, clock=lambda: 1000.0))
+
+
+def claimed(journal: Journal, path: bytes = b"a.jpg") -> Job:
+    """Admit a version and claim it."""
+    journal.admit("f", [(path, VERSION)])
+    job = journal.claim("f", oldest=False, now=1000.0)
+    assert job is not None
+    return job
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Give the journal's place."""
+    return tmp_path / "state" / "journal.db"
+
+
+def test_no_query_reads_the_whole_table(path: Path) -> None:
+    """Whatever is asked in daily work is answered from an index, so that 100,000 rows cost no more than ten."""
+    statements: set[str] = set()
+    with pytest.MonkeyPatch.context() as patch, opened(path) as journal:
+        asked = Tables.rows, Tables.row, Tables.run
+
+        def noting(index: int) -> object:
+            def ask(self: Tables, sql: str, *values: object) -> object:
+                statements.add(sql)
+                return asked[index](self, sql, *values)
+
+            return ask
+
+        for index, name in enumerate(("rows", "row", "run")):
+            patch.setattr(Tables, name, noting(index))
+        _daily_work(journal)
+        patch.undo()
+        plans = {
+            str(row["detail"])
+            for sql in statements
+            for row in journal._database.read(lambda tables, sql=sql: _plan(tables, sql))  # type: ignore[misc]
+        }
+    assert len(statements) > 25
+    assert [plan for plan in plans if plan.startswith("SCAN") and plan != "SCAN tally"] == []
+    assert [plan for plan in plans if "TEMP B-TREE" in plan and "ORDER" in plan] == [
+        "USE TEMP B-TREE FOR ORDER BY"  # the few owners of one target
+    ]
+
+
+def _plan(tables: Tables, sql: str) -> list[dict[str, object]]:
+    return [dict(row) for row in tables.rows("EXPLAIN QUERY PLAN " + sql, *[None] * sql.count("?"))]
+
+
+def _daily_work(journal: Journal) -> None:
+    """Ask every question once."""
+    journal.recover()
+    for name in (b"a", b"b", b"c", b"d"):
+        journal.unknown("f", [(name, VERSION)])
+        job = claimed(journal, name)
+        journal.hashed(job.id, sha256="s", recipe="r")
+        journal.earlier("f", name, before_id=job.id)
+        journal.target_owner("f", name)
+        if name == b"a":
+            journal.intend(job.id, [RESULT])
+            journal.committed(job.id)
+            journal.done(job.id, details={})
+        elif name == b"b":
+            journal.fail(job.id, kind="input", reason="r", note=b"n")
+        elif name == b"c":
+            journal.wait(job.id, kind="file", reason="r", due=1000.0)
+            journal.claim("f", oldest=True, now=1000.0)
+        else:
+            journal.wait(job.id, kind="folder", reason="r", due=None)
+    journal.next_due("f")
+    journal.release("f")
+    journal.note_of("f", b"b")
+    journal.missing("f", [b"a", b"b"])
+    journal.stale_notes("f")
+    journal.clear_note("f", b"b")
+    journal.present("f", after_id=0, limit=9)
+    journal.counts()
+    journal.jobs(states=list(State), limit=9)
+    journal.prune(5000.0)
+    journal.withdraw_folder("f")

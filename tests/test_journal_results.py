@@ -1,0 +1,184 @@
+"""What the journal records of results, and what it forgets."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bgrd.job import Job, Result, State, Version
+from bgrd.journal.journal import Journal, TransitionError
+
+START = 1_700_000_000.0
+V1 = Version(size=10, mtime_ns=20, ctime_ns=30, inode=40)
+V2 = replace(V1, size=11)
+CHMOD = replace(V1, ctime_ns=31)
+SHA = "ab" * 32
+
+
+class Clock:
+    """A wall clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Give a clock that stands."""
+    return Clock()
+
+
+@pytest.fixture
+def journal(tmp_path: Path, clock: Clock) -> Iterator[Journal]:
+    """Give an empty journal."""
+    with contextlib.closing(Journal(tmp_path / "journal.db", clock=clock)) as opened:
+        yield opened
+
+
+def claimed(journal: Journal, path: bytes = b"a.jpg", version: Version = V1) -> Job:
+    """Admit a version and claim it."""
+    assert journal.admit("f", [(path, version)]) == 1
+    job = journal.claim("f", oldest=False, now=START)
+    assert job is not None
+    assert (job.path, job.version, job.state) == (path, version, State.RUNNING)
+    return job
+
+
+def result(target: bytes = b"a.png", sha256: str = SHA) -> Result:
+    """Give a result."""
+    return Result(target=target, size=5, sha256=sha256)
+
+
+def finish(journal: Journal, job: Job, *results: Result, sha256: str = SHA) -> None:
+    """Bring a running job to its good end."""
+    journal.hashed(job.id, sha256=sha256, recipe="r")
+    journal.intend(job.id, results or [result()])
+    journal.committed(job.id)
+    journal.done(job.id, details={"width": 3})
+
+
+def only(journal: Journal, *states: State) -> Job:
+    """Give the one job in these states."""
+    (job,) = journal.jobs(states=states or tuple(State), limit=10)
+    return job
+
+
+class TestResults:
+    def test_done(self, journal: Journal) -> None:
+        """A finished job has its results, hash and recipe on record."""
+        job = claimed(journal)
+        journal.retry(job.id, kind="unknown", reason="r", due=START, charged=True)
+        journal.claim("f", oldest=True, now=START)
+        finish(journal, job, result(b"a.png"), result(b"a.mask.png"))
+        done = only(journal)
+        assert (done.state, done.sha256, done.recipe, done.reason) == (State.DONE, SHA, "r", "")
+        assert done.results == (result(b"a.png"), result(b"a.mask.png"))
+
+    def test_intend_again(self, journal: Journal) -> None:
+        """The last intent counts."""
+        job = claimed(journal)
+        journal.intend(job.id, [result(b"a.png"), result(b"b.png")])
+        journal.intend(job.id, [result(b"c.png")])
+        assert only(journal, State.COMMITTING).results == (result(b"c.png"),)
+        assert journal.target_owner("f", b"a.png") is None
+
+    def test_committed_again(self, journal: Journal) -> None:
+        """Finishing an interrupted job may record the commit twice."""
+        job = claimed(journal)
+        journal.intend(job.id, [result()])
+        journal.committed(job.id)
+        journal.committed(job.id)
+        assert only(journal).state is State.COMMITTED
+
+    def test_details_of_any_type(self, journal: Journal) -> None:
+        """A detail that JSON has no type for does not cost the job."""
+        job = claimed(journal)
+        journal.intend(job.id, [])
+        journal.committed(job.id)
+        journal.done(job.id, details={"path": Path("x"), "name": "\udcff"})
+        assert only(journal).state is State.DONE
+
+    def test_owner_is_the_published_one(self, journal: Journal) -> None:
+        """An interrupted intent does not hide the result that lies at the target; a finished one takes its place."""
+        finish(journal, claimed(journal))
+        job = claimed(journal, b"a.jpg", V2)
+        journal.intend(job.id, [result(b"a.png", "cd" * 32)])
+        journal.requeue(job.id)
+        assert journal.target_owner("f", b"a.png") == (b"a.jpg", SHA)
+        assert journal.target_owner("g", b"a.png") is None
+        journal.claim("f", oldest=True, now=START)
+        finish(journal, job, result(b"a.png", "cd" * 32))
+        assert journal.target_owner("f", b"a.png") == (b"a.jpg", "cd" * 32)
+
+    def test_withdrawn_intent(self, journal: Journal) -> None:
+        """A job withdrawn before anything was published leaves the name free."""
+        job = claimed(journal)
+        journal.intend(job.id, [result()])
+        journal.withdraw(job.id, reason="changed")
+        assert journal.target_owner("f", b"a.png") is None
+
+    def test_earlier(self, journal: Journal) -> None:
+        """Earlier results are the path's own published ones, newest first."""
+        first = claimed(journal)
+        finish(journal, first)
+        second = claimed(journal, b"a.jpg", V2)
+        finish(journal, second)
+        finish(journal, claimed(journal, b"other.jpg"), result(b"o.png"))
+        third = claimed(journal, b"a.jpg", CHMOD)
+        journal.intend(third.id, [result()])
+        assert [job.id for job in journal.earlier("f", b"a.jpg", before_id=third.id)] == [second.id, first.id]
+        assert [job.id for job in journal.earlier("f", b"a.jpg", before_id=second.id)] == [first.id]
+
+    def test_known(self, journal: Journal) -> None:
+        """Equal bytes take over what is on record; the old row stays as history without it."""
+        first = claimed(journal)
+        finish(journal, first)
+        job = claimed(journal, b"a.jpg", CHMOD)
+        journal.hashed(job.id, sha256=SHA, recipe="another")
+        journal.known(job.id, of=first.id)
+        new, old = journal.jobs(states=[State.DONE], limit=9)
+        assert (new.id, new.results, new.recipe, new.sha256) == (job.id, (result(),), "r", SHA)
+        assert (old.id, old.results) == (first.id, ())
+
+    def test_known_of_nothing(self, journal: Journal) -> None:
+        """A row without published results cannot be taken over."""
+        job = claimed(journal)
+        for of in (job.id, 99):
+            with pytest.raises(TransitionError):
+                journal.known(job.id, of=of)
+        assert only(journal).state is State.RUNNING
+
+    def test_prune(self, journal: Journal, clock: Clock) -> None:
+        """Old rows are forgotten once their source is gone or replaced, unless they tell our files from others."""
+        finish(journal, claimed(journal, b"present"), result(b"p.png"))
+        finish(journal, claimed(journal, b"gone"), result(b"g.png"))
+        journal.missing("f", [b"gone"])
+        kept = claimed(journal, b"edited")
+        finish(journal, kept, result(b"e.png"))
+        finish(journal, claimed(journal, b"edited", V2), result(b"e-2.png"))
+        finish(journal, claimed(journal, b"updated"), result(b"u.png"))
+        finish(journal, claimed(journal, b"updated", V2), result(b"u.png", "cd" * 32))
+        journal.fail(claimed(journal, b"failed").id, kind="input", reason="r", note=None)
+        assert journal.prune(clock.now) == 0
+        assert journal.prune(clock.now + 1) == 2
+        left = [(job.path, job.version) for job in journal.jobs(states=list(State), limit=99)]
+        assert sorted(left, key=repr) == sorted(
+            [(b"present", V1), (b"edited", V1), (b"edited", V2), (b"updated", V2), (b"failed", V1)], key=repr
+        )
+        assert journal.counts() == {"f": {"done": 4, "failed": 1}}
+        assert journal.target_owner("f", b"g.png") is None
+        assert claimed(journal, b"new").id > kept.id
+
+    def test_ids_never_come_back(self, journal: Journal, clock: Clock) -> None:
+        """The id of a forgotten job is not given again: hidden files are named by it."""
+        finish(journal, claimed(journal), result())
+        journal.missing("f", [b"a.jpg"])
+        assert journal.prune(clock.now + 1) == 1
+        assert claimed(journal).id == 2

@@ -1,0 +1,298 @@
+"""The journal against a small model of it: whatever is done in whatever order, both agree."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from bgrd.job import Result, State, Version
+from bgrd.journal.journal import ALLOWED, Journal, TransitionError
+
+FOLDER = "f"
+PATHS = st.sampled_from([b"a", b"b", b"c"])
+VERSIONS = st.builds(
+    Version,
+    size=st.sampled_from([1, 2]),
+    mtime_ns=st.just(1),
+    ctime_ns=st.sampled_from([1, 2]),
+    inode=st.just(1),
+)
+ARRIVALS = st.lists(st.tuples(PATHS, VERSIONS), max_size=4)
+PICK = st.integers(min_value=0, max_value=30)
+IDLE = {State.READY, State.WAITING, State.RETRY, State.FAILED}
+WAITING = {State.RETRY, State.WAITING}
+BUSY = {State.RUNNING, State.COMMITTING, State.COMMITTED}
+
+
+@dataclass(kw_only=True)
+class Row:
+    """A job as the model has it."""
+
+    id: int
+    path: bytes
+    version: Version
+    state: State
+    gone: bool = False
+    same_stat: bool = False
+    alone: bool = False
+    attempts: int = 0
+    unclean: int = 0
+    due: float = 0.0
+    since: float = 0.0
+    kind: str = ""
+    results: tuple[Result, ...] = ()
+
+
+class JournalStates(RuleBasedStateMachine):
+    """Drives a real journal and the model side by side."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.directory = Path(tempfile.mkdtemp())
+        self.now = 1000.0
+        self.rows: list[Row] = []
+        self.open()
+        self.journal.recover()
+
+    def open(self) -> None:
+        self.journal = Journal(self.directory / "journal.db", clock=lambda: self.now)
+
+    def teardown(self) -> None:
+        self.journal.close()
+        shutil.rmtree(self.directory)
+
+    # What happens to files
+
+    def newest(self, path: bytes) -> Row | None:
+        return next((row for row in reversed(self.rows) if row.path == path), None)
+
+    def is_known(self, path: bytes, version: Version) -> bool:
+        row = self.newest(path)
+        return row is not None and not row.gone and row.version == version
+
+    def leave(self, row: Row) -> None:
+        row.gone = True
+        if row.state in IDLE:
+            row.state = State.WITHDRAWN
+
+    def arrive(self, arrivals: list[tuple[bytes, Version]], state: State) -> int:
+        before = len(self.rows)
+        for path, version in arrivals:
+            if self.is_known(path, version):
+                continue
+            old = self.newest(path)
+            same = old is not None and not old.gone and (old.state is State.DONE or old.same_stat)
+            same = same and old is not None and old.version.size == version.size
+            if old is not None:
+                self.leave(old)
+            self.rows.append(Row(id=len(self.rows) + 1, path=path, version=version, state=state, same_stat=same))
+        return len(self.rows) - before
+
+    @rule(arrivals=ARRIVALS)
+    def admit(self, arrivals: list[tuple[bytes, Version]]) -> None:
+        unknown = [(path, version) for path, version in arrivals if not self.is_known(path, version)]
+        assert self.journal.unknown(FOLDER, arrivals) == unknown
+        assert self.journal.admit(FOLDER, arrivals) == self.arrive(arrivals, State.READY)
+
+    @rule(arrivals=ARRIVALS)
+    def ignore(self, arrivals: list[tuple[bytes, Version]]) -> None:
+        assert self.journal.ignore(FOLDER, arrivals) == self.arrive(arrivals, State.WITHDRAWN)
+
+    @rule(path=PATHS)
+    def miss(self, path: bytes) -> None:
+        there = [row for row in self.rows if row.path == path and not row.gone]
+        for row in there:
+            self.leave(row)
+        assert self.journal.missing(FOLDER, [path]) == len(there)
+
+    @rule(seconds=st.sampled_from([-500.0, -0.25, 0.25, 10.0, 50.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule(oldest=st.booleans())
+    def claim(self, oldest: bool) -> None:  # noqa: FBT001 - hypothesis passes what it draws by name
+        for row in self.rows:
+            if row.state in WAITING and self.is_over(row):
+                row.state, row.due = State.READY, 0.0
+        busy = {row.path for row in self.rows if row.state in BUSY}
+        ready = [row for row in self.rows if row.state is State.READY and row.path not in busy]
+        job = self.journal.claim(FOLDER, oldest=oldest, now=self.now)
+        if not ready:
+            assert job is None
+            return
+        chosen = ready[0] if oldest else ready[-1]
+        chosen.state = State.RUNNING
+        assert job is not None
+        assert (job.id, job.state, job.results) == (chosen.id, State.RUNNING, chosen.results)
+
+    def is_over(self, row: Row) -> bool:
+        return row.due <= self.now or (row.since > self.now + 1 and row.due < math.inf)
+
+    @rule()
+    def next_due(self) -> None:
+        waiting = [row for row in self.rows if row.state in WAITING and row.due < math.inf]
+        jumped = any(row.since > self.now + 1 for row in waiting)
+        expected = self.now if jumped else min((row.due for row in waiting), default=None)
+        assert self.journal.next_due(FOLDER) == expected
+
+    @rule()
+    def release(self) -> None:
+        released = [row for row in self.rows if row.state is State.WAITING and row.kind == "folder"]
+        for row in released:
+            row.state, row.due = State.READY, 0.0
+        assert self.journal.release(FOLDER) == len(released)
+
+    # Steps, legal or not
+
+    def step(self, pick: int, state: State, call: Callable[[int], None], *, only: State | None = None) -> Row | None:
+        """Try a step on some job; gives its row where the table allows the step, else sees it refused."""
+        if not self.rows:
+            return None
+        row = self.rows[pick % len(self.rows)]
+        if state not in ALLOWED[row.state] or only not in {None, row.state}:
+            with pytest.raises(TransitionError):
+                call(row.id)
+            return None
+        call(row.id)
+        row.state = State.WITHDRAWN if row.gone and state in IDLE else state
+        return row
+
+    @rule(pick=PICK, names=st.lists(st.sampled_from([b"x", b"y"]), max_size=2, unique=True))
+    def intend(self, pick: int, names: list[bytes]) -> None:
+        results = tuple(Result(target=target, size=1, sha256=str(pick)) for target in names)
+        row = self.step(pick, State.COMMITTING, lambda job: self.journal.intend(job, results))
+        if row is not None:
+            row.results = results
+
+    @rule(pick=PICK)
+    def committed(self, pick: int) -> None:
+        self.step(pick, State.COMMITTED, self.journal.committed)
+
+    @rule(pick=PICK)
+    def done(self, pick: int) -> None:
+        row = self.step(pick, State.DONE, lambda job: self.journal.done(job, details={}), only=State.COMMITTED)
+        if row is not None:
+            row.kind = ""
+
+    @rule(pick=PICK, other=PICK)
+    def known(self, pick: int, other: int) -> None:
+        if not self.rows:
+            return
+        of = self.rows[other % len(self.rows)]
+        if of.state not in {State.COMMITTED, State.DONE}:
+            with pytest.raises(TransitionError):
+                self.journal.known(self.rows[pick % len(self.rows)].id, of=of.id)
+            return
+        row = self.step(pick, State.DONE, lambda job: self.journal.known(job, of=of.id), only=State.RUNNING)
+        if row is not None:
+            row.results, of.results, row.kind = of.results, (), ""
+
+    @rule(pick=PICK)
+    def fail(self, pick: int) -> None:
+        row = self.step(pick, State.FAILED, lambda job: self.journal.fail(job, kind="input", reason="r", note=None))
+        if row is not None:
+            row.attempts, row.kind = row.attempts + 1, "input"
+
+    @rule(
+        pick=PICK,
+        state=st.sampled_from([State.RETRY, State.WAITING]),
+        kind=st.sampled_from(["folder", "file"]),
+        seconds=st.sampled_from([0.0, 5.0, 30.0, math.inf]),
+        charged=st.booleans(),
+    )
+    def set_aside(self, pick: int, state: State, kind: str, seconds: float, charged: bool) -> None:  # noqa: FBT001 - as above
+        method = self.journal.retry if state is State.RETRY else self.journal.wait
+        due = self.now + seconds
+        row = self.step(pick, state, lambda job: method(job, kind=kind, reason="r", due=due, charged=charged))
+        if row is not None:
+            row.kind, row.due, row.since, row.attempts = kind, due, self.now, row.attempts + charged
+
+    @rule(pick=PICK)
+    def alone(self, pick: int) -> None:
+        row = self.step(pick, State.READY, lambda job: self.journal.alone(job, reason="r"))
+        if row is not None:
+            row.alone, row.due = True, 0.0
+
+    @rule(pick=PICK)
+    def requeue(self, pick: int) -> None:
+        failed = bool(self.rows) and self.rows[pick % len(self.rows)].state is State.FAILED
+        row = self.step(pick, State.READY, self.journal.requeue)
+        if row is not None:
+            row.due = 0.0
+            if failed:
+                row.attempts, row.unclean, row.alone = 0, 0, False
+
+    @rule(pick=PICK)
+    def withdraw(self, pick: int) -> None:
+        row = self.step(pick, State.WITHDRAWN, lambda job: self.journal.withdraw(job, reason="r"))
+        if row is not None:
+            row.gone, row.results = True, ()
+
+    @rule(clean=st.booleans())
+    def start_again(self, clean: bool) -> None:  # noqa: FBT001 - as above
+        self.journal.close(clean=clean)
+        self.open()
+        for row in self.rows:
+            if row.state is State.RUNNING:
+                row.unclean += not clean
+                row.alone |= row.unclean >= 2
+                dead = not clean and row.unclean >= 3
+                row.state = State.FAILED if dead else State.READY
+                row.kind = "crash" if dead else row.kind
+                if row.gone:
+                    row.state = State.WITHDRAWN
+        recovery = self.journal.recover()
+        for state, jobs in ((State.COMMITTING, recovery.committing), (State.COMMITTED, recovery.committed)):
+            assert {job.id for job in jobs} == {row.id for row in self.rows if row.state is state}
+
+    @rule()
+    def withdraw_folder(self) -> None:
+        count = 0
+        for row in self.rows:
+            if row.state is State.COMMITTED:
+                row.state = State.DONE
+            elif row.state not in {State.DONE, State.FAILED, State.WITHDRAWN}:
+                row.state, row.gone, count = State.WITHDRAWN, True, count + 1
+        assert self.journal.withdraw_folder(FOLDER) == count
+
+    @invariant()
+    def same_jobs(self) -> None:
+        jobs = self.journal.jobs(states=list(State), limit=1000)
+        names = ("path", "version", "state", "same_stat", "alone", "attempts", "unclean", "kind", "results")
+        assert {job.id: [getattr(job, name) for name in names] for job in jobs} == {
+            row.id: [getattr(row, name) for name in names] for row in self.rows
+        }
+        assert {job.id: job.due for job in jobs if job.state in WAITING} == {
+            row.id: row.due for row in self.rows if row.state in WAITING
+        }
+
+    @invariant()
+    def same_sums(self) -> None:
+        counted = Counter(str(row.state) for row in self.rows)
+        assert self.journal.counts() == ({FOLDER: dict(counted)} if counted else {})
+        present = [(row.id, row.path) for row in self.rows if not row.gone]
+        assert self.journal.present(FOLDER, after_id=0, limit=1000) == present
+        assert len({path for _, path in present}) == len(present)
+        assert not any(row.gone and row.state in IDLE for row in self.rows)
+
+
+TestJournalStates = JournalStates.TestCase
+TestJournalStates.settings = settings(
+    max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+
+
+def test_table_is_complete() -> None:
+    """Every state has its row; the two good ends have no way out."""
+    assert set(ALLOWED) == set(State)
+    assert {state for state, after in ALLOWED.items() if not after} == {State.DONE, State.WITHDRAWN}
