@@ -1,0 +1,1 @@
+"""Commit and source policy: results into the outbox, sources where they belong."""

@@ -1,0 +1,143 @@
+"""Failure notes: small text files that tell a user what is wrong with a picture, mirrored beneath one root.
+
+A note ends in a line that carries hashes of the path it speaks of and of its own text. So a note that a user
+changed, or a file that was never ours, is told apart without asking the journal, and left alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bgrd.delivery.beneath import open_regular, opened_directory, split
+from bgrd.delivery.ladder import create_draft, drop_draft, move
+from bgrd.delivery.naming import hidden_note, noted
+from bgrd.escape import shown
+
+__all__ = ["note_text", "remove_note", "write_note"]
+
+_MOST_BYTES = 64 * 1024
+"""No note of ours is longer; more than that need not be read to know."""
+
+_MARK = b"-- Written by bgrd, which removes it once the file succeeds or goes away. Note "
+_PATH_DIGITS = 8
+_TEXT_DIGITS = 16
+
+
+def note_text(path: bytes, *, reason: str, when: float, advice: str) -> str:
+    """Say in a few sentences which file failed, why, when (seconds since the epoch, told in UTC) and what to do."""
+    moment = datetime.fromtimestamp(when, tz=UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    file = f"No result was made from this file:\n\n    {shown(path)}\n"
+    return f"{file}\nWhy: {reason}\nWhen: {moment}\nWhat to do: {advice}\n"
+
+
+def write_note(root: Path, path: bytes, *, text: str) -> bytes | None:
+    """Write `<root>/<path>.txt` and give its name below the root, or None where it cannot be written.
+
+    Never replaces what is not our note of that same path: then `<path>-2.txt` is taken, and so on. The root is made if
+    only it is missing. Durability is not promised: the journal knows the failure, the note only tells it.
+    """
+    parent, _ = split(path)
+    try:
+        with suppress(FileExistsError):
+            root.mkdir()
+        with opened_directory(root, parent, made=lambda _: None) as directory:
+            name = _published(directory, path, content=_content(path, text))
+    except OSError:
+        # A note is a courtesy: a failure that cannot be noted is still a failure, and in the log.
+        return None
+    return parent + b"/" + name if parent else name
+
+
+def remove_note(root: Path, name: bytes, *, text: str | None = None) -> bool:
+    """Remove the note `name` below the root if it is as we wrote it; True if it is gone, also if it was before.
+
+    With `text` it must also be the note of that text. Directories it leaves empty below the root go too.
+    """
+    parent, last = split(name)
+    try:
+        with opened_directory(root, parent) as directory:
+            if not _removable(last, directory=directory, text=text):
+                return False
+            os.unlink(last, dir_fd=directory)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    _remove_empty(root, parent)
+    return True
+
+
+def _published(directory: int, path: bytes, *, content: bytes) -> bytes:
+    draft = create_draft(directory, rung="hidden+link", spare=hidden_note(path))
+    try:
+        os.write(draft.fd, content)
+        for name in noted(path):
+            found = _read(name, directory=directory)
+            if found is not None and _is_note(found) and _mark_of(found)[:_PATH_DIGITS] == _path_mark(path):
+                os.rename(draft.spare, name, src_dir_fd=directory, dst_dir_fd=directory)
+            elif not move(draft.spare, name, source_dir=directory, target_dir=directory):
+                continue
+            draft.hidden = None
+            return name
+    finally:
+        drop_draft(draft)
+    raise AssertionError  # the names have no end
+
+
+def _removable(name: bytes, *, directory: int, text: str | None) -> bool:
+    found = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    content = _read(name, directory=directory) if stat.S_ISREG(found.st_mode) else None
+    if content is None or not _is_note(content):
+        return False
+    return text is None or content.rpartition(_MARK)[0] == _body(text)
+
+
+def _body(text: str) -> bytes:
+    return text.rstrip("\n").encode("utf-8", "backslashreplace") + b"\n\n"
+
+
+def _content(path: bytes, text: str) -> bytes:
+    body = _body(text)
+    return body + _MARK + _path_mark(path) + _text_mark(body) + b"\n"
+
+
+def _is_note(content: bytes) -> bool:
+    body, mark, _ = content.rpartition(_MARK)
+    return bool(mark) and content == body + mark + _mark_of(content)[:_PATH_DIGITS] + _text_mark(body) + b"\n"
+
+
+def _mark_of(content: bytes) -> bytes:
+    return content.rpartition(_MARK)[2].rstrip(b"\n")
+
+
+def _path_mark(path: bytes) -> bytes:
+    return hashlib.sha256(path).hexdigest()[:_PATH_DIGITS].encode()
+
+
+def _text_mark(body: bytes) -> bytes:
+    return hashlib.sha256(body).hexdigest()[:_TEXT_DIGITS].encode()
+
+
+def _read(name: bytes, *, directory: int) -> bytes | None:
+    fd = open_regular(name, directory=directory)
+    if fd is None:
+        return None
+    try:
+        return os.pread(fd, _MOST_BYTES, 0)
+    finally:
+        os.close(fd)
+
+
+def _remove_empty(root: Path, parent: bytes) -> None:
+    while parent:
+        parent, _, name = parent.rpartition(b"/")
+        try:
+            with opened_directory(root, parent) as directory:
+                os.rmdir(name, dir_fd=directory)
+        except OSError:
+            return

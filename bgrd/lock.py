@@ -1,0 +1,167 @@
+"""Keeps a second bgrd out of one state directory and out of one inbox, by flock: a killed holder holds nothing."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import socket
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from bgrd.delivery.beneath import folder_faults
+from bgrd.errors import BusyError, StateError
+from bgrd.escape import shown
+
+__all__ = ["Lock", "hold", "hold_inbox"]
+
+_NAME = "lock"
+_UNABLE = frozenset(
+    {errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EIO, errno.EPERM, errno.EACCES},
+)
+"""What file systems answer that cannot lock; EBADF: NFS wants a descriptor open for writing, a directory has none."""
+
+
+class Lock:
+    """A lock held until `close`, or until the process ends however it ends."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def close(self) -> None:
+        """Release the lock. May be called again."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def hold(state_directory: Path, *, now: float | None = None) -> Lock:
+    """Lock `<state_directory>/lock`, making the directory (0700) if it is missing, and write down who holds it.
+
+    `now` is seconds since the epoch, by default this moment. Raises BusyError that names the holder, StateError where
+    the directory cannot be used or its file system cannot lock.
+    """
+    try:
+        state_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fd = _locked_file(state_directory / _NAME)
+        try:
+            _write_holder(fd, now=time.time() if now is None else now)
+        except OSError:
+            os.close(fd)
+            raise
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        message = f"the state directory {_text(state_directory)} cannot be locked: {reason}"
+        raise StateError(message) from error
+    return Lock(fd)
+
+
+def hold_inbox(inbox: Path) -> Lock | None:
+    """Lock the inbox directory itself against other daemons; None where its file system cannot.
+
+    Raises BusyError that names the holder as far as this machine knows it, and FolderFault where the inbox cannot be
+    opened.
+    """
+    with folder_faults("inbox", inbox):
+        fd = os.open(inbox, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = _process(_locker(os.fstat(fd)))
+            os.close(fd)
+            message = f"another bgrd{holder} already works on the inbox {_text(inbox)}"
+            raise BusyError(message) from error
+        except OSError as error:
+            os.close(fd)
+            if error.errno in _UNABLE:
+                return None
+            raise
+        return Lock(fd)
+
+
+def _locked_file(path: Path) -> int:
+    while True:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # A lock on a file that lost its name meanwhile would exclude nobody.
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.stat(path, follow_symlinks=False), os.fstat(fd)):
+                    return fd
+        except BlockingIOError as error:
+            message = _busy(fd, path=path)
+            os.close(fd)
+            raise BusyError(message) from error
+        except BaseException:
+            os.close(fd)
+            raise
+        os.close(fd)
+
+
+def _write_holder(fd: int, *, now: float) -> None:
+    holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": now}
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, json.dumps(holder).encode() + b"\n", 0)
+
+
+def _busy(fd: int, *, path: Path) -> str:
+    state = _text(path.parent)
+    holder = _read_holder(fd)
+    if holder is None:
+        return f"another bgrd{_process(_locker(os.fstat(fd)))} already uses the state directory {state}"
+    elsewhere = holder["host"] != socket.gethostname()
+    who = f" on {holder['host']} (process {holder['pid']})" if elsewhere else _process(holder["pid"])
+    since = datetime.fromtimestamp(holder["since"], tz=UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return f"another bgrd{who} uses the state directory {state} since {since}"
+
+
+def _read_holder(fd: int) -> dict[str, Any] | None:
+    """Read what the holder wrote; None where it has not got to that yet or something else is in the file."""
+    try:
+        holder = json.loads(os.pread(fd, 4096, 0))
+        return {"pid": int(holder["pid"]), "host": str(holder["host"]), "since": float(holder["since"])}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _process(pid: int | None) -> str:
+    """Give ` (process 12: command line)` as far as it is known."""
+    if pid is None:
+        return ""
+    command = ""
+    with suppress(OSError):
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+        command = shown(b" ".join(words))
+    return f" (process {pid}: {command})" if command else f" (process {pid})"
+
+
+def _locker(found: os.stat_result) -> int | None:
+    """Give the id of the process that holds a flock on a file, from /proc/locks; None where that does not say."""
+    wanted = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
+    with suppress(OSError):
+        for line in Path("/proc/locks").read_text(encoding="ascii").splitlines():
+            # `1: FLOCK  ADVISORY  WRITE 812 fd:01:393221 0 EOF`; waiting requests have `->` in the second column.
+            columns = line.split()
+            if len(columns) > 5 and columns[1] == "FLOCK" and columns[5] == wanted and int(columns[4]) > 0:
+                return int(columns[4])
+    return None
+
+
+def _text(path: Path) -> str:
+    return shown(os.fsencode(path))

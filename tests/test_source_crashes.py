@@ -1,0 +1,206 @@
+"""Source policies killed, or failed, at every single system call."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+import bgrd.delivery.ladder
+from bgrd.delivery.source import Applied, open_source
+from bgrd.errors import FileFault, FolderFault
+from bgrd.job import Policy
+from tests.sources import PICTURE, World, answering
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Iterator[Path]:
+    """Give an empty directory on another file system than tmp_path."""
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("needs /dev/shm as another file system")
+    directory = Path(tempfile.mkdtemp(dir=memory))
+    yield directory
+    shutil.rmtree(directory)
+
+
+_CALLS = [
+    "open",
+    "dup",
+    "mkdir",
+    "rename",
+    "link",
+    "unlink",
+    "rmdir",
+    "fsync",
+    "stat",
+    "fstat",
+    "fstatvfs",
+    "pread",
+    "write",
+    "utime",
+    "fchmod",
+    "listxattr",
+    "setxattr",
+]
+
+
+class _Killed(BaseException):
+    """The process ended here; nothing that follows may change anything."""
+
+
+class _Kernel:
+    """Counts system calls and ends the process, or fails one call, at the n-th.
+
+    "before" and "after" say whether the n-th call still happened. After a kill every further call is refused, so
+    that no `finally` tidies up what a killed process would have left; only descriptors are closed. "error" fails
+    the n-th call once, with `number`, and goes on.
+    """
+
+    def __init__(self, at: int, *, how: Literal["before", "after", "error"], number: int = errno.EIO) -> None:
+        self._at = at
+        self._how = how
+        self._number = number
+        self._count = 0
+        self._dead = False
+        self.reached = False
+
+    def install(self, patch: pytest.MonkeyPatch) -> None:
+        for name in _CALLS:
+            patch.setattr(os, name, self._watched(getattr(os, name)))
+        patch.setattr(
+            bgrd.delivery.ladder, "rename_noreplace", self._watched(bgrd.delivery.ladder.__dict__["rename_noreplace"])
+        )
+
+    def _watched(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def watched(*arguments: Any, **options: Any) -> Any:
+            if self._dead:
+                raise _Killed
+            self._count += 1
+            if self._count != self._at:
+                return call(*arguments, **options)
+            self.reached = True
+            if self._how == "error":
+                raise OSError(self._number, os.strerror(self._number))
+            self._dead = True
+            if self._how == "after":
+                answer = call(*arguments, **options)
+                if call.__name__ in {"open", "dup"}:
+                    os.close(answer)
+            raise _Killed
+
+        return watched
+
+
+def _crashed(
+    world: World, policy: Policy, kernel: _Kernel, *, opened: bool
+) -> Applied | FolderFault | FileFault | None:
+    """Apply a policy on a kernel that crashes or fails; None for a crash."""
+    with pytest.MonkeyPatch.context() as patch:
+        source = open_source(world.inbox, world.path) if opened else None
+        kernel.install(patch)
+        try:
+            return world.apply(policy, source)
+        except _Killed:
+            return None
+        except (FolderFault, FileFault) as fault:
+            return fault
+        finally:
+            if source is not None:
+                os.close(source.fd)
+
+
+def _weakened(able: str, patch: pytest.MonkeyPatch) -> None:
+    if able != "renameat2":
+        patch.setattr(bgrd.delivery.ladder, "rename_noreplace", answering(errno.EINVAL))
+        bgrd.delivery.ladder.__dict__["rename_noreplace"].__name__ = "rename_noreplace"
+    if able == "neither":
+        refuse = answering(errno.EPERM)
+        refuse.__name__ = "link"
+        patch.setattr(os, "link", refuse)
+
+
+@pytest.mark.parametrize("able", ["renameat2", "link", "neither"])
+@pytest.mark.parametrize("how", ["before", "after"])
+@pytest.mark.parametrize("scene", ["right", "changed", "dropped again"])
+@pytest.mark.parametrize(("policy", "place"), [("archive", "near"), ("archive", "far"), ("delete", "near")])
+class TestCrashes:
+    def test_every_point(
+        self,
+        policy: Policy,
+        scene: str,
+        how: Literal["before", "after"],
+        able: str,
+        place: str,
+        tmp_path: Path,
+        request: pytest.FixtureRequest,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """Killed at any system call and asked again, a policy ends as it should and loses or doubles nothing."""
+        _weakened(able, monkeypatch)
+        other = tmp_path if place == "near" else request.getfixturevalue("elsewhere")
+        at, finished = 0, False
+        while not finished:
+            at += 1
+            world = World(inbox=tmp_path / f"inbox{at}", archive=other / f"archive{at}")
+            if scene == "changed":
+                world.sha256 = hashlib.sha256(b"other").hexdigest()
+            kernel = _Kernel(at, how=how)
+            _crashed(world, policy, kernel, opened=scene == "right")
+            finished = not kernel.reached
+            if scene == "dropped again" and not world.file.exists():
+                world.file.write_bytes(b"new")
+            self._ask_again(world, policy, scene)
+            shutil.rmtree(world.inbox)
+            shutil.rmtree(world.archive)
+        assert at > 8
+
+    @staticmethod
+    def _ask_again(world: World, policy: Policy, scene: str) -> None:
+        applied = world.apply(policy)
+        found = world.found()
+        assert not [name for name in found if ".bgrd-" in name], found
+        if scene == "changed":
+            assert found == {"inbox/trip/IMG_1.jpg": PICTURE}
+            assert applied.outcome == "changed"
+            return
+        news = {"inbox/trip/IMG_1.jpg": b"new"} if scene == "dropped again" and world.file.exists() else {}
+        kept = {"archive/trip/IMG_1.jpg": PICTURE} if policy == "archive" else {}
+        assert found == news | kept
+        assert applied.outcome in {"archived", "deleted", "missing", "changed"}
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EACCES, errno.EINVAL])
+@pytest.mark.parametrize(("policy", "place"), [("archive", "near"), ("archive", "far"), ("delete", "near")])
+def test_any_call_may_fail(
+    policy: Policy, place: str, number: int, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Whichever single call fails, the source is there once at the least, and asking again ends it properly."""
+    other = tmp_path if place == "near" else request.getfixturevalue("elsewhere")
+    at, reached = 0, True
+    while reached:
+        at += 1
+        world = World(inbox=tmp_path / f"inbox{at}", archive=other / f"archive{at}")
+        kernel = _Kernel(at, how="error", number=number)
+        answer = _crashed(world, policy, kernel, opened=True)
+        reached = kernel.reached
+        found = world.found()
+        if isinstance(answer, Applied) and answer.outcome == "deleted":
+            assert found == {}
+        else:
+            assert PICTURE in found.values() or (policy == "delete" and found == {})
+        world.apply(policy)
+        found = world.found()
+        assert not [name for name in found if ".bgrd-" in name], (at, found)
+        if policy == "archive":
+            assert set(found.values()) == {PICTURE}
+        shutil.rmtree(world.inbox)
+        shutil.rmtree(world.archive)
+    assert at > 8
