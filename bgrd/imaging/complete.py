@@ -1,0 +1,261 @@
+"""Whether a file holds its whole first image, told from its bytes without decoding.
+
+Decoders prove too little: a baseline JPEG with a hole of zeros decodes without a word, and so do a lossy WebP and
+an AVIF.
+What lies after the end of the first image is allowed (motion photos, padded camera files).
+
+Residual risks: a hole in a BMP or an uncompressed TIFF is black, and black is a legitimate picture. A JPEG whose
+writer closed it early with an end marker is taken as complete.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from bgrd.errors import IncompleteFault
+
+__all__ = ["HOLE_BYTES", "Extent", "extent", "has_gap", "has_hole", "sniff"]
+
+HOLE_BYTES = 32 * 1024
+"""So many zeros in a row inside compressed data are a part that never arrived."""
+
+_PAGE_BYTES = 4096
+"""Parts that never arrived begin and end with pages; compressed data does so by chance only."""
+
+_BLOCK_BYTES = 2**20
+_HEIF_BRANDS = frozenset(
+    {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"mif2", b"msf1"},
+)
+_AVIF_BRANDS = frozenset({b"avif", b"avis"})
+_ISO_BOXES = frozenset({b"ftyp", b"meta", b"mdat", b"moov", b"free", b"skip", b"uuid", b"idat"})
+_CUT_SHORT = "The file ends before the picture does; it is truncated or still being written."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extent:
+    """Where the first image ends (None: nobody says), the parts that must not hold zeros, its size where known.
+
+    `flat_zeros` says that zeros in those parts can also be a blank ground.
+    """
+
+    end: int | None = None
+    dense: tuple[tuple[int, int], ...] = ()
+    size: tuple[int, int] | None = None
+    animated: bool = False
+    flat_zeros: bool = False
+
+
+def sniff(head: bytes) -> str | None:
+    """Name the picture format of a file's first 64 bytes (Pillow's names; HEIC is HEIF), or None."""
+    simple = (
+        (b"\xff\xd8\xff", "JPEG"),
+        (b"\x89PNG\r\n\x1a\n", "PNG"),
+        (b"GIF87a", "GIF"),
+        (b"GIF89a", "GIF"),
+        (b"II*\0", "TIFF"),
+        (b"MM\0*", "TIFF"),
+        (b"II+\0", "TIFF"),
+        (b"MM\0+", "TIFF"),
+    )
+    for magic, name in simple:
+        if head.startswith(magic):
+            return name
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "WEBP"
+    # "BM" alone is two letters of text: a bitmap also has two reserved zeros and a sensible header size.
+    if head[:2] == b"BM" and head[6:10] == bytes(4) and head[14:18] in _BMP_HEADERS:
+        return "BMP"
+    return _sniff_iso(head) if head[4:8] == b"ftyp" else None
+
+
+_BMP_HEADERS = frozenset(struct.pack("<I", size) for size in (12, 16, 40, 52, 56, 64, 108, 124))
+
+
+def _sniff_iso(head: bytes) -> str | None:
+    size = min(int.from_bytes(head[:4], "big"), len(head))
+    brands = {head[8:12], *(head[at : at + 4] for at in range(16, size - 3, 4))}
+    if brands & _AVIF_BRANDS:
+        return "AVIF"
+    return "HEIF" if brands & _HEIF_BRANDS else None
+
+
+def has_hole(data: bytes, found: Extent) -> bool:
+    """Whether zeros stand where compressed data should: HOLE_BYTES in a row inside a dense part.
+
+    Where zeros can be a blank ground, only a run that begins or ends with a page counts.
+    """
+    return any(
+        not found.flat_zeros or _near_page(-run_start) or _near_page(run_stop)
+        for start, stop in found.dense
+        for run_start, run_stop in _runs(data, start, stop)
+    )
+
+
+def _runs(data: bytes, start: int, stop: int) -> Iterator[tuple[int, int]]:
+    """Yield the runs of at least HOLE_BYTES zeros."""
+    zeros = bytes(HOLE_BYTES)
+    while (run := data.find(zeros, start, stop)) >= 0:
+        rest = np.flatnonzero(np.frombuffer(data, np.uint8, min(stop, len(data)) - run, run))
+        start = run + int(rest[0]) if rest.size else stop
+        yield run, start
+
+
+def _near_page(place: int) -> bool:
+    """Whether a page boundary is at most a few bytes on; real data beside a hole may end in zeros of its own."""
+    return place % _PAGE_BYTES < 8
+
+
+def has_gap(data: bytes) -> bool:
+    """Whether a page of zeros lies anywhere in the file, which makes a decoding error a sign of an unfinished copy."""
+    return data.find(bytes(_PAGE_BYTES)) >= 0
+
+
+def extent(data: bytes, name: str) -> Extent:
+    """Find the end of the first image of format `name`. Raises IncompleteFault where the file ends before it.
+
+    BMP and TIFF have no end marker: their lengths are checked when they are opened.
+    """
+    match name:
+        case "JPEG":
+            return _jpeg(data)
+        case "WEBP":
+            return _webp(data)
+        case "GIF":
+            return _gif(data)
+        case "AVIF" | "HEIF":
+            return _iso(data)
+        case _:
+            return Extent()
+
+
+def _jpeg(data: bytes) -> Extent:
+    """Walk the markers to EOI. Source: ITU T.81, B.1.1; what lies between segments is entropy-coded data."""
+    position = 2
+    dense: list[tuple[int, int]] = []
+    flat: list[bool] = []
+    for at in _jpeg_markers(data):
+        if at < position:
+            continue
+        dense.append((position, at))
+        marker, position = data[at + 1], at + 2
+        if marker == 0xD9:
+            return Extent(end=position, dense=tuple(dense), flat_zeros=bool(flat) and all(flat))
+        if marker not in {0x01, 0xD8}:
+            size = max(2, int.from_bytes(data[position : position + 2], "big"))
+            if marker == 0xC4:
+                flat += _zero_code_is_flat(data[position + 2 : position + size])
+            position += size
+    raise IncompleteFault(_CUT_SHORT)
+
+
+def _jpeg_markers(data: bytes) -> Iterator[int]:
+    """Find every 0xFF before a marker code: not stuffing, not a restart, not a fill byte.
+
+    By blocks, with numpy: a tenth of the time of a regular expression, which was a quarter of decoding.
+    """
+    for start in range(0, len(data) - 1, _BLOCK_BYTES):
+        block = np.frombuffer(data, np.uint8, min(_BLOCK_BYTES + 1, len(data) - start), start)
+        places = np.flatnonzero(block[:-1] == 0xFF)
+        codes = block[places + 1]
+        places = places[(codes != 0) & (codes != 0xFF) & ((codes < 0xD0) | (codes > 0xD7))]
+        yield from (int(place) + start for place in places)
+
+
+def _zero_code_is_flat(tables: bytes) -> Iterator[bool]:
+    """Tell of each Huffman table whether its all-zero code says "no change" (ITU T.81, F.1.2).
+
+    Optimised files code a blank ground so: a product photo on white has long runs of zeros that are no hole.
+    """
+    position = 0
+    while position + 17 < len(tables):
+        yield tables[position + 17] == 0
+        position += 17 + sum(tables[position + 1 : position + 17])
+
+
+def _webp(data: bytes) -> Extent:
+    """Check the RIFF size and find the lossy parts. Source: RFC 9649, 2.3-2.7."""
+    end = 8 + int.from_bytes(data[4:8], "little")
+    # The pad byte of an odd last chunk is missing from some writers' files.
+    if end > len(data) + 1 or len(data) < 30:
+        raise IncompleteFault(_CUT_SHORT)
+    dense: list[tuple[int, int]] = []
+    position = 12
+    while position + 8 <= min(end, len(data)):
+        name, size = data[position : position + 4], int.from_bytes(data[position + 4 : position + 8], "little")
+        body = position + 8
+        if name == b"VP8 " or (name == b"ANMF" and data[body + 16 : body + 20] in {b"VP8 ", b"ALPH"}):
+            dense.append((body, body + size))
+        if name == b"ANMF":
+            break
+        position = body + size + size % 2
+    return Extent(end=end, dense=tuple(dense), size=_webp_size(data))
+
+
+def _webp_size(data: bytes) -> tuple[int, int]:
+    """Read the canvas size; the decoder would allocate the canvas before saying it."""
+    kind = data[12:16]
+    if kind == b"VP8X":
+        return 1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little")
+    if kind == b"VP8L":
+        bits = int.from_bytes(data[21:25], "little")
+        return (bits & 0x3FFF) + 1, ((bits >> 14) & 0x3FFF) + 1
+    return int.from_bytes(data[26:28], "little") & 0x3FFF, int.from_bytes(data[28:30], "little") & 0x3FFF
+
+
+def _gif(data: bytes) -> Extent:
+    """Walk the blocks to the end of the first image. Source: GIF89a specification, 17-25."""
+    if len(data) < 13:
+        raise IncompleteFault(_CUT_SHORT)
+    width, height = struct.unpack_from("<HH", data, 6)
+    position = 13 + _gif_palette(data[10])
+    while position < len(data):
+        kind = data[position]
+        if kind == 0x21:
+            position = _gif_blocks(data, position + 2)
+        elif kind == 0x2C and position + 10 < len(data):
+            left, top, across, down = struct.unpack_from("<HHHH", data, position + 1)
+            size = (max(width, left + across), max(height, top + down))
+            position = _gif_blocks(data, position + 11 + _gif_palette(data[position + 9]))
+            return Extent(end=None, size=size, animated=data[position : position + 1] in {b"\x21", b"\x2c"})
+        else:
+            break
+    raise IncompleteFault(_CUT_SHORT)
+
+
+def _gif_palette(flags: int) -> int:
+    return 3 * 2 ** ((flags & 7) + 1) if flags & 0x80 else 0
+
+
+def _gif_blocks(data: bytes, position: int) -> int:
+    """Skip sub-blocks up to their terminator."""
+    while position < len(data):
+        length = data[position]
+        position += 1 + length
+        if length == 0:
+            return position
+    raise IncompleteFault(_CUT_SHORT)
+
+
+def _iso(data: bytes) -> Extent:
+    """Walk the top-level boxes. Source: ISO/IEC 14496-12, 4.2. Phones append boxes and raw data of their own."""
+    position = 0
+    seen: set[bytes] = set()
+    dense: list[tuple[int, int]] = []
+    while position + 8 <= len(data):
+        start = position
+        size, name = int.from_bytes(data[position : position + 4], "big"), data[position + 4 : position + 8]
+        if name not in _ISO_BOXES:
+            break
+        if size == 1:
+            size = int.from_bytes(data[position + 8 : position + 16], "big")
+        position = position + size if size >= 8 else len(data)
+        seen.add(name)
+        if name == b"mdat":
+            dense.append((start, position))
+    if position > len(data) or b"meta" not in seen or not seen & {b"mdat", b"idat"}:
+        raise IncompleteFault(_CUT_SHORT)
+    return Extent(end=position, dense=tuple(dense))

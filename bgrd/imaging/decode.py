@@ -1,0 +1,259 @@
+"""A file's bytes to an upright RGB picture.
+
+Formats are told by content; only those listed here are ever opened, each by its own reader. The pixel count is
+checked from the header before a pixel is decoded.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from PIL import ExifTags, Image, features
+from PIL.AvifImagePlugin import AvifImageFile
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from bgrd.errors import IncompleteFault, InputFault, MemoryFault
+from bgrd.imaging import complete, png, tiff
+from bgrd.imaging.colour import to_rgb
+from bgrd.imaging.complete import sniff
+from bgrd.imaging.metadata import BROKEN_METADATA, kept_exif
+from bgrd.imaging.picture import Picture
+from bgrd.imaging.quiet import quiet
+
+__all__ = ["decode", "from_image", "sniff"]
+
+_HEAD_BYTES = 64
+_MOST_DPI = 100_000.0
+
+_READERS: dict[str, type[ImageFile]] = {
+    "JPEG": JpegImageFile,
+    "PNG": PngImageFile,
+    "WEBP": WebPImageFile,
+    "TIFF": TiffImageFile,
+    "BMP": BmpImageFile,
+    "GIF": GifImageFile,
+    "AVIF": AvifImageFile,
+}
+
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What turns each EXIF orientation upright. Source: Exif 3.0, 4.6.5.1 (tag 274)."""
+
+_BROKEN_PIXELS = (*BROKEN_METADATA, Image.DecompressionBombError)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Source:
+    """What the bytes say before a decoder sees them."""
+
+    name: str
+    data: bytes
+    icc: bytes | None = None
+    bits: int = 8
+    size: tuple[int, int] | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+def decode(data: bytes, *, max_pixels: int, accept_holes: bool = False) -> Picture:
+    """Decode the first image of a file: upright, RGB, 8 bits, opacity apart.
+
+    `accept_holes` takes a file that decodes in spite of zeros where data should be, and notes it. Raises InputFault
+    (no picture, too large, damaged, not supported here), IncompleteFault (empty, truncated, holes), MemoryFault.
+    """
+    with _judged(data):
+        source = _examined(data, accept_holes=accept_holes, max_pixels=max_pixels)
+        return _picture(_opened(source, max_pixels), source)
+
+
+def from_image(image: Image.Image, *, max_pixels: int) -> Picture:
+    """Give a picture that is already in memory the same treatment as a decoded file."""
+    _check_size(image.size, max_pixels)
+    with _judged(b""):
+        # A copy shares nothing: what follows may reuse the pixels in place.
+        return _picture(image.copy(), _Source(name=image.format or "", data=b"", icc=image.info.get("icc_profile")))
+
+
+def _examined(data: bytes, *, accept_holes: bool, max_pixels: int) -> _Source:
+    """Check the bytes for format, end and holes."""
+    name = _recognised(data)
+    if name == "PNG":
+        return _examined_png(data)
+    if name == "TIFF":
+        page = tiff.first_page(data)
+        notes = ["The first of several pages."] if page.several else []
+        return _Source(name=name, data=data, bits=page.bits, notes=notes)
+    found = complete.extent(data, name)
+    source = _Source(name=name, data=data, size=found.size)
+    if found.size:
+        _check_size(found.size, max_pixels)
+    if complete.has_hole(data, found):
+        if not accept_holes:
+            message = "The file has holes of zeros; parts of it have not arrived yet."
+            raise IncompleteFault(message)
+        source.notes.append("The file has holes of zeros: part of the picture may be wrong.")
+    if found.end is not None and found.end < len(data):
+        source.notes.append(f"{len(data) - found.end} bytes after the end of the picture were ignored.")
+    if found.animated:
+        source.notes.append("The first frame of an animation.")
+    return source
+
+
+def _examined_png(data: bytes) -> _Source:
+    lean = png.lean(data)
+    notes = ["The first frame of an animation."] if lean.animated else []
+    if lean.end < len(data):
+        notes.append(f"{len(data) - lean.end} bytes after the end of the picture were ignored.")
+    return _Source(name="PNG", data=lean.data, icc=lean.icc, bits=lean.bits, size=lean.size, notes=notes)
+
+
+def _recognised(data: bytes) -> str:
+    """Name the file's format or say why it has none."""
+    if not data:
+        message = "The file is empty."
+        raise IncompleteFault(message)
+    if not any(data[:_HEAD_BYTES]):
+        message = "The file begins with zeros; it has not arrived yet."
+        raise IncompleteFault(message)
+    name = sniff(data[:_HEAD_BYTES])
+    if name is None:
+        message = "The file is not a picture, or of no format bgrd reads (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, HEIC)."
+        raise InputFault(message)
+    return name
+
+
+def _opened(source: _Source, max_pixels: int) -> Image.Image:
+    """Read the header, check the pixel count, then decode."""
+    if source.size:
+        _check_size(source.size, max_pixels)
+    image = _reader(source.name)(io.BytesIO(source.data))
+    _check_size(image.size, max_pixels)
+    if source.name in {"WEBP", "AVIF"} and getattr(image, "is_animated", False):
+        source.notes.append("The first frame of an animation.")
+    if source.name == "HEIF":
+        if getattr(image, "is_animated", False):
+            source.notes.append("The main one of several pictures.")
+        source.bits = int(image.info.get("bit_depth") or 8)
+    image.load()
+    return image
+
+
+def _reader(name: str) -> type[ImageFile]:
+    if name == "AVIF" and not features.check("avif"):
+        message = "AVIF is not supported by the Pillow installed here."
+        raise InputFault(message)
+    if name == "HEIF":
+        return _heif_reader()
+    return _READERS[name]
+
+
+def _heif_reader() -> type[ImageFile]:
+    """Load the HEIC decoder only when a HEIC comes: it is an extra, and big."""
+    if importlib.util.find_spec("pillow_heif") is None:
+        message = "HEIC pictures need a decoder that is not installed: pip install 'bgrd[heif]'."
+        raise InputFault(message)
+    from pillow_heif import HeifImageFile  # noqa: PLC0415 - light start-up, and an extra
+
+    reader: type[ImageFile] = HeifImageFile
+    return reader
+
+
+def _check_size(size: tuple[int, int], max_pixels: int) -> None:
+    width, height = size
+    if width < 1 or height < 1:
+        message = "The picture has no pixels."
+        raise InputFault(message)
+    if width * height > max_pixels:
+        message = (
+            f"The picture is too large: {width} x {height} is {width * height / 1e6:.0f} million pixels, "
+            f"at most {max_pixels / 1e6:.0f} million are worked on here."
+        )
+        raise InputFault(message)
+
+
+def _picture(image: Image.Image, source: _Source) -> Picture:
+    """Turn upright, bring to RGB and gather what belongs to the picture."""
+    icc = source.icc if source.name == "PNG" else _profile(image)
+    dpi = _dpi(image)
+    orientation, exif = _exif(image, source.notes)
+    if orientation in _UPRIGHT:
+        image = image.transpose(_UPRIGHT[orientation])
+        dpi = (dpi[1], dpi[0]) if dpi and orientation >= 5 else dpi
+    coloured = to_rgb(image, icc=icc, bits=source.bits)
+    return Picture(
+        image=coloured.image,
+        alpha=coloured.alpha,
+        icc=coloured.icc,
+        exif=exif,
+        dpi=dpi,
+        format=source.name,
+        notes=(*source.notes, *coloured.notes),
+    )
+
+
+def _profile(image: Image.Image) -> bytes | None:
+    icc = image.info.get("icc_profile")
+    return icc if isinstance(icc, bytes) else None
+
+
+def _dpi(image: Image.Image) -> tuple[float, float] | None:
+    """Give the resolution where it is two sensible numbers."""
+    try:
+        across, down = (float(part) for part in image.info["dpi"])
+    except BROKEN_METADATA:
+        return None
+    sensible = all(math.isfinite(part) and 0.0 < part <= _MOST_DPI for part in (across, down))
+    return (across, down) if sensible else None
+
+
+def _exif(image: Image.Image, notes: list[str]) -> tuple[int, bytes | None]:
+    """Read the orientation and the EXIF block that may be kept; garbage is ignored with a note."""
+    try:
+        exif = image.getexif()
+        orientation = exif.get(ExifTags.Base.Orientation)
+        kept = kept_exif(exif)
+    except BROKEN_METADATA:
+        notes.append("The EXIF block is damaged and was ignored.")
+        return 1, None
+    return (orientation if isinstance(orientation, int) else 1), kept
+
+
+@contextmanager
+def _judged(data: bytes) -> Iterator[None]:
+    """Turn whatever decoding raises into a fault."""
+    try:
+        with quiet():
+            yield
+    except MemoryError as error:
+        message = "There is not enough memory to decode this picture."
+        raise MemoryFault(message) from error
+    except _BROKEN_PIXELS as error:
+        raise _damaged(data, error) from error
+
+
+def _damaged(data: bytes, error: Exception) -> IncompleteFault | InputFault:
+    """Judge a decoding error: an unfinished copy shows by its early end or by pages of zeros."""
+    if "truncated" in str(error).lower() or complete.has_gap(data):
+        return IncompleteFault("The picture does not decode to its end; the file is truncated or still being written.")
+    return InputFault(f"The picture is damaged and cannot be decoded ({_one_line(error)}).")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join((str(error) or type(error).__name__).split())[:200]

@@ -1,0 +1,72 @@
+"""What of a picture's EXIF may stay in its result.
+
+A result never carries what shows or tells the picture it was cut from: no thumbnail, no maker note (they hold
+previews, serial numbers and offsets that break on rewriting), no XMP, IPTC or Photoshop block (they may hold
+locations in forms nobody can list).
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+from PIL import ExifTags, Image
+
+__all__ = ["BROKEN_METADATA", "kept_exif", "without_location"]
+
+BROKEN_METADATA = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+    EOFError,
+    AssertionError,
+    struct.error,
+)
+"""What reading or writing garbage metadata is known to raise."""
+
+_TAGS = frozenset(
+    {270, 271, 272, 282, 283, 296, 305, 306, 315, 33432, 18246, 18249, 34665, 34853, 40091, 40092, 40093, 40094, 40095},
+)
+"""Title, maker, model, resolution, software, date, author, rights, rating, the Exif and GPS directories."""
+
+_LEFT_OUT = frozenset({37500, 40965, 40962, 40963, 59932})
+"""In the Exif directory: maker note, interoperability, the old pixel size, padding."""
+
+
+def kept_exif(exif: Image.Exif) -> bytes | None:
+    """Give the EXIF block a result may carry, without orientation, or None where nothing is left.
+
+    Raises one of BROKEN_METADATA on garbage.
+    """
+    kept = Image.Exif()
+    for tag in _TAGS & set(exif):
+        if tag == ExifTags.IFD.Exif:
+            _set(kept, tag, {key: value for key, value in exif.get_ifd(tag).items() if key not in _LEFT_OUT})
+        elif tag == ExifTags.IFD.GPSInfo:
+            _set(kept, tag, dict(exif.get_ifd(tag)))
+        else:
+            kept[tag] = exif[tag]
+    return kept.tobytes() if len(kept) else None
+
+
+def without_location(exif: bytes) -> bytes | None:
+    """Give the EXIF block without its GPS directory, or None where nothing else is left or the block is garbage."""
+    parsed = Image.Exif()
+    try:
+        parsed.load(exif)
+        kept = Image.Exif()
+        for tag in set(parsed) - {ExifTags.IFD.GPSInfo}:
+            kept[tag] = dict(parsed.get_ifd(tag)) if tag == ExifTags.IFD.Exif else parsed[tag]
+        return kept.tobytes() if len(kept) else None
+    except BROKEN_METADATA:
+        return None
+
+
+def _set(exif: Image.Exif, tag: int, directory: dict[int, Any]) -> None:
+    if directory:
+        exif[tag] = directory

@@ -1,0 +1,84 @@
+"""The first directory of a TIFF: whether all of its picture is in the file. Source: TIFF 6.0, 2; BigTIFF design."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from bgrd.errors import IncompleteFault
+
+__all__ = ["Pages", "first_page"]
+
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+_CODES = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q"}
+_BITS, _STRIPS, _STRIP_SIZES, _TILES, _TILE_SIZES = 258, 273, 279, 324, 325
+_NEEDED = frozenset({_BITS, _STRIPS, _STRIP_SIZES, _TILES, _TILE_SIZES})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pages:
+    """What the first directory says: bits per sample, and whether another page follows."""
+
+    bits: int
+    several: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Layout:
+    """The widths of a directory's fields: classic TIFF or BigTIFF, in either byte order."""
+
+    order: str
+    count: str
+    entry: str
+    offset: str
+
+
+def first_page(data: bytes) -> Pages:
+    """Read the first directory. Raises IncompleteFault where it, or the picture it points to, lies beyond the end."""
+    try:
+        return _first_page(data)
+    except (struct.error, OverflowError, _BeyondEndError) as error:
+        message = "The TIFF file ends before the picture does; it is truncated or still being written."
+        raise IncompleteFault(message) from error
+
+
+class _BeyondEndError(Exception):
+    """Something needed lies after the end of the file."""
+
+
+def _first_page(data: bytes) -> Pages:
+    order = "<" if data[:2] == b"II" else ">"
+    big = data[2:4] in {b"+\0", b"\0+"}
+    layout = (
+        _Layout(order=order, count="Q", entry="HHQ", offset="Q")
+        if big
+        else _Layout(order=order, count="H", entry="HHI", offset="I")
+    )
+    (start,) = struct.unpack_from(order + layout.offset, data, 8 if big else 4)
+    (count,) = struct.unpack_from(order + layout.count, data, start)
+    start += struct.calcsize(order + layout.count)
+    step = struct.calcsize(order + layout.entry) + struct.calcsize(order + layout.offset)
+    (following,) = struct.unpack_from(order + layout.offset, data, start + count * step)
+    values: dict[int, tuple[int, ...]] = {}
+    for at in range(start, start + count * step, step):
+        tag, kind, length = struct.unpack_from(order + layout.entry, data, at)
+        if tag in _NEEDED and kind in _CODES:
+            values[tag] = _values(data, at, layout=layout, kind=kind, length=length)
+    _check_parts(values.get(_STRIPS, ()), values.get(_STRIP_SIZES, ()), len(data))
+    _check_parts(values.get(_TILES, ()), values.get(_TILE_SIZES, ()), len(data))
+    return Pages(bits=max(values.get(_BITS, (1,)), default=1), several=following != 0)
+
+
+def _values(data: bytes, at: int, *, layout: _Layout, kind: int, length: int) -> tuple[int, ...]:
+    """Read an entry's numbers, which stand in the entry itself where they fit."""
+    at += struct.calcsize(layout.order + layout.entry)
+    if length * _SIZES[kind] > struct.calcsize(layout.order + layout.offset):
+        (at,) = struct.unpack_from(layout.order + layout.offset, data, at)
+    if at + length * _SIZES[kind] > len(data):
+        raise _BeyondEndError
+    return struct.unpack_from(f"{layout.order}{length}{_CODES[kind]}", data, at)
+
+
+def _check_parts(offsets: tuple[int, ...], sizes: tuple[int, ...], length: int) -> None:
+    if any(offset + size > length for offset, size in zip(offsets, sizes, strict=False)):
+        raise _BeyondEndError

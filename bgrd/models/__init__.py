@@ -1,0 +1,1 @@
+"""What differs between models is a row; what runs them is one session."""
