@@ -92,6 +92,7 @@ class Outbox:
             folder_faults("outbox", self.root, path=target),
             opened_directory(self.root, parent, made=self._own_directory) as directory,
         ):
+            self._ensure_room(directory)
             draft = create_draft(directory, rung=self._rung(directory), spare=hidden_result(job_id, index))
             try:
                 self._own(draft.fd)
@@ -213,7 +214,12 @@ class Outbox:
             # Whoever may read a result may pass through its directory, we may work in it, and what it inherited
             # for the group of its files stays.
             inherited = os.fstat(fd).st_mode & stat.S_ISGID
-            os.fchmod(fd, self._mode | (self._mode & 0o444) >> 2 | 0o700 | inherited)
+            try:
+                os.fchmod(fd, self._mode | (self._mode & 0o444) >> 2 | 0o700 | inherited)
+            except PermissionError:
+                # RestrictSUIDSGID refuses to set the bit, even where it is set: the directory stays as it was made.
+                if not inherited:
+                    raise
 
 
 def _probe_name() -> bytes:

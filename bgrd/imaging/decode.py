@@ -23,7 +23,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from bgrd.errors import IncompleteFault, InputFault, MemoryFault
+from bgrd.errors import FormatFault, IncompleteFault, InputFault, MemoryFault
 from bgrd.imaging import complete, png, tiff
 from bgrd.imaging.colour import to_rgb
 from bgrd.imaging.complete import sniff
@@ -135,7 +135,7 @@ def _recognised(data: bytes) -> str:
     name = sniff(data[:_HEAD_BYTES])
     if name is None:
         message = "The file is not a picture, or of no format bgrd reads (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, HEIC)."
-        raise InputFault(message)
+        raise FormatFault(message)
     return name
 
 

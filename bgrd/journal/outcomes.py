@@ -110,7 +110,14 @@ def end_done(tables: Tables, job_id: int, *, details: Mapping[str, Any], now: fl
     if enter(tables, job_id, State.DONE, now=now)["state"] != State.COMMITTED:
         raise TransitionError(f"Job {job_id} is not committed and cannot be done.")
     written = json.dumps(details, default=str)  # a detail of a type JSON lacks must not cost the job
-    tables.run("UPDATE job SET kind = '', reason = '', details = ? WHERE id = ?", written, job_id)
+    # That a picture had holes is kept: its source is spared whenever its bytes come again.
+    tables.run(
+        """
+        UPDATE job SET kind = CASE kind WHEN 'incomplete' THEN kind ELSE '' END, reason = '', details = ? WHERE id = ?
+        """,
+        written,
+        job_id,
+    )
 
 
 def end_failed(

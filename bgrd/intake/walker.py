@@ -1,0 +1,266 @@
+"""The thread that finds a folder's files: guard, watch, walks and the one door, round after round.
+
+A round does all that is due, in small portions: fresh events first, then files that settle, then a step of the walk
+that is under way. Between rounds the thread sleeps until the next thing is due or somebody has news. A system call
+on a dead share may hold it for ever; `beat` then stands still.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+import time
+from collections.abc import Callable
+from itertools import islice
+from typing import TYPE_CHECKING, Literal
+
+from bgrd.errors import FolderUnavailable, StateError
+from bgrd.intake.admission import Admission
+from bgrd.intake.ears import Ears, Watching
+from bgrd.intake.guard import MountGuard, identify, mount_at
+from bgrd.intake.mounts import ground, read_mounts, watching
+from bgrd.intake.pace import Backoff
+from bgrd.intake.protocol import Events, IntakeJournal
+from bgrd.intake.rounds import Rounds
+from bgrd.intake.scan import excluded_below
+from bgrd.intake.watch import Watch
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bgrd.job import Folder
+
+__all__ = ["Events", "IntakeJournal", "Walker", "WalkerState"]
+
+WalkerState = Literal["starting", "ready", "unavailable", "stalled", "stopped"]
+
+TICK_SECONDS = 2.0
+"""How often a quiet folder's watch and mounts are looked after."""
+DIRTY_LIMIT = 10_000
+"""How many paths may wait to be looked at; beyond that a walk finds them."""
+_PORTION = 250
+
+
+def seconds_slept() -> float:
+    """Give how long the machine has been suspended since it was booted."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic()
+
+
+class Walker:
+    """One folder's intake, from `start` to `stop`; may be called from any thread.
+
+    `beat` is when its loop last came round, on `clock`. `state` and `reason`, `mode` and `mode_reason`, `writing`
+    (files still being written, the first of them) and `settled` (all that was there is admitted) say how things
+    stand. `armed` is set once the folder is watched or found wanting, `first_walk_done` after the first whole walk.
+    """
+
+    def __init__(
+        self,
+        folder: Folder,
+        journal: IntakeJournal,
+        *,
+        events: Events,
+        clock: Callable[[], float] = time.monotonic,
+        make_watch: Callable[..., Watching] = Watch,
+        identify: Callable[[Path], str | None] = identify,
+        slept: Callable[[], float] = seconds_slept,
+    ) -> None:
+        self.folder = folder
+        self.beat = clock()
+        self.state: WalkerState = "starting"
+        self.reason = ""
+        self.writing: tuple[bytes, ...] = ()
+        self.settled = False
+        self.armed = threading.Event()
+        self._events = events
+        self._clock = clock
+        excluded = excluded_below(folder.inbox, _places(folder))
+        self._guard = MountGuard(folder, journal, identify=identify)
+        self._admission = Admission(
+            folder, journal, events=events, excluded=excluded, clock=clock, stopping=self._is_stopping
+        )
+        self._rounds = Rounds(
+            folder,
+            journal,
+            events=events,
+            admission=self._admission,
+            intact=lambda: not self._guard.moved(),
+            on_walk=self._decide,
+            clock=clock,
+        )
+        self._ears = Ears(
+            folder.inbox,
+            recursive=folder.recursive,
+            excluded=excluded,
+            events=events,
+            on_dirty=self.dirty,
+            on_doubt=self.doubt,
+            make=make_watch,
+        )
+        self._condition = threading.Condition()  # over the next three, which other threads touch
+        self._dirty: dict[bytes, None] = {}
+        self._doubt: str | None = None
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name=f"walker {folder.name}", daemon=True)
+        self._backoff = Backoff(first=1.0, longest=60.0)
+        self._tick_at = -math.inf
+        self._slept = slept
+        self._slept_before = self._slept()
+
+    @property
+    def first_walk_done(self) -> threading.Event:
+        """Set once the inbox has been walked from end to end."""
+        return self._rounds.first_walk_done
+
+    @property
+    def mode(self) -> str:
+        """How changes are found now: "inotify" or "poll"."""
+        return self._ears.mode
+
+    @property
+    def mode_reason(self) -> str:
+        """Why they are found that way."""
+        return self._ears.reason
+
+    def start(self) -> None:
+        """Begin, on a thread of its own."""
+        self._thread.start()
+
+    def stop(self, seconds: float = 5.0) -> bool:
+        """End soon; wait at most that long (0: not at all) and say whether it has ended."""
+        with self._condition:
+            self._stopping = True
+            self._condition.notify_all()
+        if seconds > 0 and self._thread.ident is not None:
+            self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    @property
+    def native_id(self) -> int:
+        """The thread's id as the kernel knows it, 0 before it runs."""
+        return self._thread.native_id or 0
+
+    def is_alive(self) -> bool:
+        """Say whether its thread runs."""
+        return self._thread.is_alive()
+
+    def dirty(self, path: bytes) -> None:
+        """Have a path below the inbox looked at, soon. Takes the same time however many wait."""
+        with self._condition:
+            if len(self._dirty) < DIRTY_LIMIT:
+                self._dirty[path] = None
+            else:
+                self._doubt = "more happened at once than can be noted"
+            self._condition.notify()
+
+    def doubt(self, reason: str) -> None:
+        """Have watch and mounts looked after at once, and the whole inbox walked, soon."""
+        with self._condition:
+            self._doubt = reason
+            self._condition.notify()
+
+    # The thread's own
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping:
+                self._sleep_until(self.round())
+        finally:
+            self._ears.close()
+            self._rounds.close()
+            self.state = "stopped"
+
+    def _is_stopping(self) -> bool:
+        return self._stopping
+
+    def _sleep_until(self, wake_at: float) -> None:
+        with self._condition:
+            wait = wake_at - self._clock()
+            if wait > 0 and not (self._stopping or self._dirty or self._doubt):
+                self._condition.wait(wait)
+
+    def round(self) -> float:
+        """Do all that is due now and give when the next round is; the thread's own, or a test's in its stead."""
+        self.beat = now = self._clock()
+        dirty, doubt = self._take_news()
+        try:
+            if self.state == "ready" or doubt is not None or now >= self._tick_at:
+                self._work(dirty, doubt, now)
+        except FolderUnavailable as fault:
+            self._halt("unavailable", str(fault), now)
+        except (StateError, OSError) as error:
+            self._halt("stalled", str(error), now)
+        self.armed.set()
+        return self._next_at()
+
+    def _take_news(self) -> tuple[list[bytes], str | None]:
+        with self._condition:
+            dirty = list(islice(self._dirty, _PORTION))
+            for path in dirty:
+                del self._dirty[path]
+            if self.state != "ready":
+                self._dirty.clear()  # the walk that follows finds them
+            doubt, self._doubt = self._doubt, None
+        return dirty, doubt
+
+    def _work(self, dirty: list[bytes], doubt: str | None, now: float) -> None:
+        if self.state != "ready":
+            self._begin(now)
+        elif doubt is not None or now >= self._tick_at:
+            self._tick(now, doubt)
+        self._rounds.turn(dirty, now=now, heard=self._ears.heard)
+        self.writing = tuple(self._admission.settling.writing())
+        self.settled = self._rounds.settled and not (self.writing or self._dirty or self._doubt)
+
+    def _begin(self, now: float) -> None:
+        self._guard.check()
+        self._tick_at = now + TICK_SECONDS
+        before, self.state, self.reason = self.state, "ready", ""
+        self._decide()
+        if before == "unavailable":
+            self._events("folder.available")
+        elif before == "stalled":
+            self._events("intake.resumed")
+
+    def _decide(self) -> None:
+        """Find out what the inbox lies on now, nested mounts included, and watch it accordingly."""
+        mounts, mount = read_mounts(), mount_at(self.folder.inbox)
+        real = os.path.realpath(os.fsencode(self.folder.inbox))
+        self._admission.ground = ground(real, mounts, mount=mount)
+        mode, reason = watching(real, self.folder.watch, mounts, mount=mount)
+        self._ears.open(mode, reason, now=self._clock())
+
+    def _tick(self, now: float, doubt: str | None) -> None:
+        self._tick_at = now + TICK_SECONDS
+        if self._guard.moved():
+            self._guard.check()
+        self._backoff.reset()
+        deaf = self._ears.tick(now)
+        if deaf is not None or doubt is not None or self._woke():
+            self._rounds.ask()
+
+    def _woke(self) -> bool:
+        """Say whether the machine has slept since the last call: much may have happened that nobody heard of."""
+        before, self._slept_before = self._slept_before, self._slept()
+        return self._slept_before - before > 1.0
+
+    def _halt(self, state: Literal["unavailable", "stalled"], reason: str, now: float) -> None:
+        """Let go of everything and try again after a pause."""
+        self._ears.close()
+        self._rounds.abort()
+        self.writing, self.settled = (), False
+        self._tick_at = now + self._backoff.pause()
+        if (state, reason) != (self.state, self.reason):
+            self._events("folder.unavailable" if state == "unavailable" else "intake.stalled", reason=reason)
+        self.state, self.reason = state, reason
+
+    def _next_at(self) -> float:
+        if self.state != "ready":
+            return self._tick_at
+        return min(self._tick_at, self._rounds.next_at(heard=self._ears.heard))
+
+
+def _places(folder: Folder) -> tuple[Path, ...]:
+    notes = (folder.failure_notes,) if folder.failure_notes is not None else ()
+    return (folder.outbox, folder.archive, *notes, *folder.excluded)
