@@ -1,4 +1,4 @@
-"""What this process may use: processors by affinity and cgroup quota, memory by cgroup and machine.
+"""What this process and its lanes may use: processors by affinity and cgroup quota, memory by cgroup and machine.
 
 Sources: sched(7), cgroups(7), cgroup-v2 `cpu.max` and `memory.max`, cgroup-v1 `cpu.cfs_quota_us` and
 `memory.limit_in_bytes`.
@@ -10,7 +10,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Capacity", "lanes_and_threads", "measure"]
+__all__ = ["Capacity", "Limits", "lanes_and_threads", "measure"]
 
 _LANE_BYTES = 700 * 2**20
 """What a lane with a light model and a picture of 50 megapixels takes."""
@@ -22,6 +22,18 @@ class Capacity:
 
     processors: int
     memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What the lanes may take. Bytes and seconds; `memory_bytes` and `model_bytes` are for all lanes together."""
+
+    lanes: int
+    threads: int
+    memory_bytes: int
+    model_bytes: int
+    job_seconds: float
+    idle_unload_seconds: float
 
 
 def measure(*, root: Path = Path("/"), affinity: int | None = None) -> Capacity:

@@ -1,0 +1,1 @@
+"""The configuration: text to plain values."""

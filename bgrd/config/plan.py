@@ -1,0 +1,224 @@
+"""From settings to plain folders and models, and whether they can live together; checks texts only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from itertools import combinations
+from pathlib import Path
+
+from bgrd.config.settings import FolderTable, Options, Settings
+from bgrd.config.values import colour_of
+from bgrd.errors import ConfigError
+from bgrd.job import Folder, ModelChoice, Product, Recipe
+from bgrd.models.catalogue import ROWS
+from bgrd.models.spec import parse
+
+__all__ = ["arrange", "custom_models", "default_recipe", "folders"]
+
+_WEBP_LEVELS = 6
+_PASSED_ON = sorted(Options.model_fields.keys() & Folder.__dataclass_fields__.keys() - {"failure_notes"})
+"""The options a folder takes over as they are."""
+
+
+def folders(settings: Settings) -> tuple[Folder, ...]:
+    """Give the folders as plain values, `[defaults]` inherited. Raises ConfigError where they contradict each other.
+
+    Only the folder that stands in for an empty configuration has `create` set.
+    """
+    known = [*ROWS, *custom_models(settings)]
+    create = "folder" not in settings.model_fields_set
+    plain = [_folder(table, _options(settings, table), create=create) for table in settings.folder]
+    for folder in plain:
+        _refuse_unknown_model(folder, known)
+    return arrange(plain, aside=(settings.state_directory, settings.models_directory))
+
+
+def default_recipe(settings: Settings) -> Recipe:
+    """Give the recipe of `[defaults]`, for pictures that come from no folder. Raises ConfigError."""
+    return _recipe("defaults", settings.defaults)
+
+
+def custom_models(settings: Settings) -> dict[str, ModelChoice]:
+    """Give the models of the `[[model]]` tables by name. Raises ConfigError for a name or a spec that cannot be.
+
+    A name of the catalogue may be given to a file of one's own. A table without spec keys means that the file describes
+    itself; else the choice's `spec` is what `models.spec.parse` takes.
+    """
+    models: dict[str, ModelChoice] = {}
+    for table in settings.model:
+        if table.name in models:
+            message = f"model[{table.name}].name: is given twice"
+            raise ConfigError(message)
+        spec = {"name": table.name, **table.model_extra} if table.model_extra else None
+        if spec:
+            parse(spec, where=f"model[{table.name}]")
+        models[table.name] = ModelChoice(name=table.name, path=table.path, sha256=table.sha256, spec=spec)
+    return models
+
+
+def arrange(folders: Sequence[Folder], *, aside: Sequence[Path]) -> tuple[Folder, ...]:
+    """Give the folders with `excluded` filled in, or raise ConfigError where they cannot live together.
+
+    `aside` are directories that are never input (state, models). Checks the text of the paths only. Allowed: a chain
+    (one folder's outbox is another's inbox), and folders that share an outbox. Residual risk: two texts that reach
+    one directory through a link are not seen here; the lock on the inbox directory sees them.
+    """
+    _refuse_twins(folders)
+    for folder in folders:
+        _refuse_feeding_itself(folder)
+    _refuse_cycles(folders)
+    every = [*aside, *(place for folder in folders for place in _written(folder))]
+    for folder in folders:
+        _refuse_aside(folder, aside)
+    return tuple(replace(folder, excluded=_below(folder.inbox, every)) for folder in folders)
+
+
+def _refuse_unknown_model(folder: Folder, known: Sequence[str]) -> None:
+    """Raise ConfigError where nobody knows the folder's model."""
+    name = folder.recipe.model
+    if name not in known:
+        close = get_close_matches(name, known, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
+        message = f"folder[{folder.name}].model: must be the name of a model, is {name!r}; {hint}"
+        raise ConfigError(message)
+
+
+def _refuse_twins(folders: Sequence[Folder]) -> None:
+    """Raise ConfigError where two folders have one name or their inboxes overlap."""
+    for first, second in combinations(folders, 2):
+        if first.name == second.name:
+            message = f"folder: the name {first.name!r} is given twice"
+            raise ConfigError(message)
+        for inner, outer in ((second, first), (first, second)):
+            if inner.inbox == outer.inbox:
+                message = f"folder[{inner.name}].inbox: {inner.inbox} is the inbox of {outer.name!r} already"
+                raise ConfigError(message)
+            if inner.inbox.is_relative_to(outer.inbox):
+                message = f"folder[{inner.name}].inbox: {inner.inbox} lies inside the inbox of {outer.name!r}"
+                raise ConfigError(message)
+
+
+def _refuse_feeding_itself(folder: Folder) -> None:
+    """Raise ConfigError where a folder would take its own results, archived sources or notes as input."""
+    named = (("outbox", folder.outbox), ("archive", folder.archive), ("failure_notes", folder.failure_notes))
+    for key, place in named:
+        if place is None:
+            continue
+        if place == folder.inbox:
+            message = f"folder[{folder.name}].{key}: must not be the folder's own inbox, {place}"
+            raise ConfigError(message)
+        if key != "failure_notes" and folder.inbox.is_relative_to(place):
+            message = f"folder[{folder.name}].{key}: the folder's own inbox lies inside it, {place}"
+            raise ConfigError(message)
+    if folder.policy == "archive" and folder.archive == folder.outbox:
+        message = f"folder[{folder.name}].archive: must not be the folder's own outbox, {folder.archive}"
+        raise ConfigError(message)
+
+
+def _refuse_aside(folder: Folder, aside: Sequence[Path]) -> None:
+    """Raise ConfigError where the inbox is, or lies inside, a directory bgrd keeps for itself."""
+    for place in aside:
+        if folder.inbox.is_relative_to(place):
+            message = f"folder[{folder.name}].inbox: must not lie in {place}, which bgrd keeps for itself"
+            raise ConfigError(message)
+
+
+def _refuse_cycles(folders: Sequence[Folder]) -> None:
+    """Raise ConfigError where results would come round to the folder they started from."""
+    following = {
+        folder.name: [other.name for other in folders if other is not folder and _feeds(folder, other)]
+        for folder in folders
+    }
+    for start in following:
+        trail = _way_back(start, following)
+        if trail:
+            message = f"folder[{start}].outbox: results would go in a circle: {' -> '.join(trail)}"
+            raise ConfigError(message)
+
+
+def _feeds(folder: Folder, other: Folder) -> bool:
+    """Say whether what `folder` writes arrives in `other`'s inbox.
+
+    An outbox strictly below an inbox does not: it is left out there.
+    """
+    places = [folder.outbox, *([folder.archive] if folder.policy == "archive" else [])]
+    return any(other.inbox.is_relative_to(place) for place in places)
+
+
+def _way_back(start: str, following: dict[str, list[str]]) -> list[str]:
+    """Give the names from `start` back to `start`, or an empty list where no way leads back."""
+    trails = [[start]]
+    seen: set[str] = set()
+    while trails:
+        trail = trails.pop()
+        for name in following[trail[-1]]:
+            if name == start:
+                return [*trail, name]
+            if name not in seen:
+                seen.add(name)
+                trails.append([*trail, name])
+    return []
+
+
+def _written(folder: Folder) -> Iterator[Path]:
+    """Yield every place a folder writes to."""
+    yield folder.outbox
+    yield folder.archive
+    if folder.failure_notes is not None:
+        yield folder.failure_notes
+
+
+def _below(inbox: Path, places: Sequence[Path]) -> tuple[Path, ...]:
+    """Give the places strictly below the inbox, each once, without those inside another of them."""
+    inside = sorted({place for place in places if place != inbox and place.is_relative_to(inbox)})
+    return tuple(
+        place for place in inside if not any(place != other and place.is_relative_to(other) for other in inside)
+    )
+
+
+def _folder(table: FolderTable, options: Options, *, create: bool) -> Folder:
+    """Give one folder as plain values."""
+    notes = {"none": None, "outbox": table.outbox / "_failed"}
+    return Folder(
+        name=table.name,
+        inbox=table.inbox,
+        outbox=table.outbox,
+        archive=table.archive or table.inbox.with_name(table.inbox.name + "-done"),
+        recipe=_recipe(table.name, options),
+        failure_notes=notes[options.failure_notes] if options.failure_notes in notes else Path(options.failure_notes),
+        create=create,
+        **{key: getattr(options, key) for key in _PASSED_ON},
+    )
+
+
+def _options(settings: Settings, table: FolderTable) -> Options:
+    """Give what holds for a folder: its own keys, and those of `[defaults]` for the rest."""
+    own = table.model_fields_set & Options.model_fields.keys()
+    return settings.defaults.model_copy(update={key: getattr(table, key) for key in own})
+
+
+def _recipe(name: str, options: Options) -> Recipe:
+    """Give the settings that change pixels. Raises ConfigError for a level the format does not have."""
+    if options.format == "webp" and options.level > _WEBP_LEVELS:
+        message = f"folder[{name}].level: must be between 0 and {_WEBP_LEVELS} for webp, is {options.level}"
+        raise ConfigError(message)
+    lossy = options.quality if options.format == "webp" else None
+    products = tuple(
+        Product(
+            kind=kind,
+            format=options.format,
+            colour=colour_of(options.background) if kind == "cutout" else None,
+            level=options.level,
+            quality=lossy if kind == "cutout" else None,
+        )
+        for kind in options.products
+    )
+    return Recipe(
+        model=options.model,
+        threshold=options.threshold,
+        feather=options.feather,
+        metadata=options.metadata,
+        products=products,
+    )

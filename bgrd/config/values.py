@@ -1,0 +1,144 @@
+"""What a text in the configuration means: paths, sizes, modes, colours; pure, and every refusal is a ValueError.
+
+A refusal's message completes "KEY: ...", so it starts with "must be" or says what is missing.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import string
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+__all__ = ["Surroundings", "colour_of", "expand", "human_size", "mode_of", "place_of", "size_of", "surroundings"]
+
+_UNITS = {
+    "": 1,
+    "b": 1,
+    "kb": 10**3,
+    "mb": 10**6,
+    "gb": 10**9,
+    "tb": 10**12,
+    "kib": 2**10,
+    "mib": 2**20,
+    "gib": 2**30,
+    "tib": 2**40,
+}
+_WRITTEN_UNITS = ("TiB", "GiB", "MiB", "KiB", "TB", "GB", "MB", "kB")
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", re.IGNORECASE)
+_LARGEST = 2**63 - 1
+
+# Source: XDG Base Directory Specification 0.8, which also says that a relative value is to be ignored.
+_XDG_FALLBACKS = {
+    "XDG_CONFIG_HOME": "~/.config",
+    "XDG_DATA_HOME": "~/.local/share",
+    "XDG_STATE_HOME": "~/.local/state",
+    "XDG_CACHE_HOME": "~/.cache",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a path in the settings is relative to, and where its `$NAMES` come from."""
+
+    base: Path
+    environ: Mapping[str, str]
+
+
+# A context variable, since pydantic hands no validation context to a BaseSettings constructor.
+surroundings: ContextVar[Surroundings | None] = ContextVar("surroundings", default=None)
+
+
+def place_of(value: object) -> Path:
+    """Give the absolute path that a setting names in the `surroundings`, or else in this process. Raises ValueError."""
+    if not isinstance(value, str | Path):
+        message = f"must be a path, is {value!r}"
+        raise ValueError(message)
+    around = surroundings.get() or Surroundings(base=Path.cwd(), environ=os.environ)
+    return expand(str(value), base=around.base, environ=around.environ)
+
+
+def expand(text: str, *, base: Path, environ: Mapping[str, str]) -> Path:
+    """Give the absolute path a text stands for: `~`, `$NAME` and `${NAME}` are replaced, `base` is where it starts.
+
+    `..` is resolved by the text alone, `$$` is a dollar sign. The XDG base directories have their standard values
+    where they are not set. Raises ValueError.
+    """
+    if not text or "\0" in text:
+        message = "must be a path, is empty" if not text else "must be a path, has a NUL character in it"
+        raise ValueError(message)
+    home = environ.get("HOME") or os.path.expanduser("~")
+    if text.startswith("~") and text != "~" and not text.startswith("~/"):
+        message = f"must be a whole path, not another user's home ({text!r})"
+        raise ValueError(message)
+    text = home + text[1:] if text.startswith("~") else text
+    named = {**environ, **_base_directories(home, environ)}
+    try:
+        text = string.Template(text).substitute(named)
+    except KeyError as error:
+        message = f"names ${error.args[0]}, which is not set"
+        raise ValueError(message) from error
+    except ValueError as error:
+        message = f"must be a path, has a lone $ in it ({text!r}); a dollar sign is written $$"
+        raise ValueError(message) from error
+    path = os.path.normpath(base / text)
+    return Path(path[1:] if path.startswith("//") else path)
+
+
+def _base_directories(home: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """Give the XDG base directories as they stand in the environment, or else their standard values."""
+    return {
+        name: value if (value := environ.get(name, "")).startswith("/") else home + fallback[1:]
+        for name, fallback in _XDG_FALLBACKS.items()
+    }
+
+
+def size_of(value: object) -> int:
+    """Give the number of bytes of `268435456` or of a text such as "256 MiB" or "1.5 GB". Raises ValueError."""
+    message = f'must be a number of bytes or a size like "256 MiB", is {value!r}'
+    if isinstance(value, int) and not isinstance(value, bool):
+        count = value
+    else:
+        match = _SIZE.fullmatch(value) if isinstance(value, str) else None
+        if match is None or match[2].lower() not in _UNITS:
+            raise ValueError(message)
+        count = int(Decimal(match[1]) * _UNITS[match[2].lower()])
+    if not 0 <= count <= _LARGEST:
+        raise ValueError(message)
+    return count
+
+
+def human_size(count: int) -> str:
+    """Give the shortest text that `size_of` turns into exactly `count` bytes, or else the number itself."""
+    fitting = [
+        f"{count // _UNITS[unit.lower()]} {unit}"
+        for unit in _WRITTEN_UNITS
+        if count and count % _UNITS[unit.lower()] == 0
+    ]
+    return min(fitting, key=len, default=str(count))
+
+
+def mode_of(value: object) -> int:
+    """Give the permission bits of an octal text such as "0640". Raises ValueError.
+
+    Only text: TOML reads 0640 as an error and 640 as a number that is no mode anyone meant.
+    """
+    if not isinstance(value, str) or re.fullmatch(r"(0o?)?[0-7]{3}", value) is None:
+        message = f'must be an octal text like "0640", is {value!r}'
+        raise ValueError(message)
+    return int(value, 8)
+
+
+def colour_of(text: str) -> tuple[int, int, int] | None:
+    """Give the colour of "#rrggbb" as RGB 0..255, or None for "transparent". Raises ValueError."""
+    if text == "transparent":
+        return None
+    if re.fullmatch(r"#[0-9a-fA-F]{6}", text) is None:
+        message = f'must be "transparent" or a colour like "#ffffff", is {text!r}'
+        raise ValueError(message)
+    red, green, blue = bytes.fromhex(text[1:])
+    return red, green, blue

@@ -1,0 +1,1 @@
+"""What bgrd says about itself: log, systemd notifications, status."""
