@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
-from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from bgrd.errors import ConfigError, MemoryFault, ModelFault
 from bgrd.models.spec import ModelSpec, parse
+
+# Since 1.29 onnxruntime notes in ~/.cache/Microsoft on what it is used, with the program's path, and sends it to its
+# maker, unless this is set before it is imported (`disable_telemetry_events` is too late). bgrd works offline.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 __all__ = ["Session"]
 

@@ -1,0 +1,295 @@
+"""A folder's committer: the thread that claims, opens, commits and settles that folder's jobs.
+
+Every system call on a folder can block for as long as its share is dead, so each folder has its own
+thread; the main loop only posts requests here and reads the answers it posts back.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from queue import SimpleQueue
+from typing import Any
+
+from bgrd.delivery.claim import Claim, drop_claim, open_claim
+from bgrd.delivery.commit import deliver, finish
+from bgrd.delivery.failure import FailureNotes
+from bgrd.delivery.leftovers import Leftovers
+from bgrd.delivery.outbox import Outbox
+from bgrd.delivery.probe import probe, probe_fault
+from bgrd.delivery.recall import intact_job, same_file_job
+from bgrd.engine.events import Blocked, Broken, Closed, Event, Fed, Idle, Judged, Outcome, Prepared, Resumed
+from bgrd.engine.verdict import Verdict, judge, takes_holes
+from bgrd.engine.wire import Finished, Hashed
+from bgrd.errors import Fault, FileFault, FolderFault
+from bgrd.intake.lease import lease
+from bgrd.job import Folder, Job, recipe_hash
+from bgrd.journal.journal import Journal, Recovery
+
+__all__ = ["Committer"]
+
+_SKIPS = 100
+"""How many vanished sources one fetch steps over before it lets others have a turn."""
+
+
+class Committer:
+    """Serves requests for one folder, one after the other, on its own thread.
+
+    `post` is called from that thread with each `Event`. `busy_since` is the monotonic second at which the
+    request under way began, None when idle: a folder whose share is dead shows itself there.
+    """
+
+    def __init__(
+        self,
+        folder: Folder,
+        journal: Journal,
+        *,
+        post: Callable[[Event], None],
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.folder = folder
+        self.blocked: FolderFault | None = None
+        self.busy_since: float | None = None
+        self._journal = journal
+        self._post = post
+        self._wall = wall
+        self._outbox = Outbox(folder.outbox, mode=folder.mode, group=folder.group, min_free=folder.min_free)
+        self._notes = FailureNotes(folder, journal)
+        self._leftovers = Leftovers(folder, journal, self._outbox, closed=self._finished)
+        self._claims: dict[int, Claim] = {}
+        self._requests: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._serve, name=f"commit-{folder.name}", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    @property
+    def native_id(self) -> int:
+        """The thread's id as the kernel knows it, 0 before it runs."""
+        return self._thread.native_id or 0
+
+    def stop(self, seconds: float) -> bool:
+        """Finish what is queued and end; False when the thread did not within `seconds` and was abandoned."""
+        self._requests.put(None)
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def fetch(self, *, oldest: bool) -> None:
+        """Ask for one claimed job: answers `Prepared` or `Idle`."""
+        self._requests.put(lambda: self._fetch(oldest=oldest))
+
+    def judge(self, message: Hashed) -> None:
+        """Ask whether the job's bytes still need work: answers `Judged`, and `Closed` when not."""
+        self._requests.put(lambda: self._guarded(message.job, lambda: self._judge(message)))
+
+    def commit(self, message: Finished, *, facts: Mapping[str, Any]) -> None:
+        """Ask to commit a finished job: answers `Closed`."""
+        self._requests.put(lambda: self._guarded(message.job, lambda: self._commit(message, facts)))
+
+    def settle(self, job_id: int, fault: Fault, *, facts: Mapping[str, Any]) -> None:
+        """Ask to record what follows a fault: answers `Closed`, and `Blocked` where it is the folder's."""
+        self._requests.put(lambda: self._settle(job_id, fault, facts))
+
+    def requeue(self, job_id: int) -> None:
+        """Ask to put a job back uncharged: answers `Closed`."""
+        self._requests.put(lambda: self._requeue(job_id))
+
+    def probe(self) -> None:
+        """Ask whether the folder is well: answers `Resumed` or `Blocked`."""
+        self._requests.put(self._probe)
+
+    def block(self, fault: FolderFault) -> None:
+        """Stop claiming until a probe succeeds: answers `Blocked`."""
+        self._requests.put(lambda: self._block(fault))
+
+    def recover(self, recovery: Recovery) -> None:
+        """Ask to finish what an earlier run left between claim and done: answers `Closed` for each."""
+        self._requests.put(lambda: self._recover(recovery))
+
+    def tidy_notes(self) -> None:
+        """Ask to remove the failure notes of jobs that have been withdrawn."""
+        self._requests.put(self._notes.tidy)
+
+    def _serve(self) -> None:
+        while (request := self._requests.get()) is not None:
+            self.busy_since = time.monotonic()
+            try:
+                request()
+            except Exception as error:  # noqa: BLE001 - a thread that ends unseen leaves a daemon that looks alive
+                self._post(Broken(folder=self.folder.name, error=error))
+                break
+            self.busy_since = None
+        for claim in list(self._claims.values()):
+            self._drop(claim)
+
+    def _fetch(self, *, oldest: bool) -> None:
+        claim = None if self.blocked is not None else self._claim(oldest=oldest)
+        if claim is None:
+            dues = [due for due in (self._journal.next_due(self.folder.name), self._leftovers.next_due) if due]
+            self._post(Idle(folder=self.folder.name, next_due=min(dues, default=None)))
+            return
+        self._claims[claim.job.id] = claim
+        self._post(
+            Prepared(
+                folder=self.folder.name,
+                job=claim.job,
+                source=claim.opened.fd,
+                drafts=tuple(draft.fd for draft in claim.drafts),
+                accept_holes=takes_holes(claim.job, now=self._wall(), grace_seconds=self.folder.grace_seconds),
+            )
+        )
+
+    def _claim(self, *, oldest: bool) -> Claim | None:
+        """Claim and open a job; None where there is none now, or the folder turns out to be unwell."""
+        self._leftovers.finish(now=self._wall())
+        for _ in range(_SKIPS):
+            job = self._journal.claim(self.folder.name, oldest=oldest, now=self._wall())
+            if job is None:
+                self._notes.tidy()
+                return None
+            try:
+                return open_claim(self.folder, self._outbox, job)
+            except Fault as fault:
+                if self._settle_claimed(job, fault, {}).block:
+                    return None
+        self._post(Fed(folder=self.folder.name))  # there may be more
+        return None
+
+    def _judge(self, message: Hashed) -> None:
+        """Compare with earlier results of this path: equal bytes whose results are intact need no work."""
+        claim = self._claims[message.job]
+        claim.job = replace(claim.job, sha256=message.sha256)
+        recipe = recipe_hash(self.folder.recipe, model_sha256=message.model_sha256)
+        self._journal.hashed(message.job, sha256=message.sha256, recipe=recipe)
+        intact = intact_job(self._journal, self._outbox, claim.job)
+        same = same_file_job(self._journal, claim.job)
+        self._post(Judged(folder=self.folder.name, job_id=message.job, go=intact is None and same is None))
+        if intact is not None:
+            claim.job = replace(claim.job, kind=intact.kind)
+            self._journal.intend(claim.job.id, intact.results)
+            self._journal.committed(claim.job.id)
+            self._conclude(claim, "known", {"same_as_job": intact.id})
+        elif same is not None:
+            self._journal.known(message.job, of=same.id)
+            self._close(claim, "known", {"same_as_job": same.id})
+
+    def _commit(self, message: Finished, facts: Mapping[str, Any]) -> None:
+        claim = self._claims[message.job]
+        delivered = deliver(
+            self.folder,
+            self._journal,
+            self._outbox,
+            job=claim.job,
+            drafts=claim.drafts,
+            opened=claim.opened,
+            finished=message,
+        )
+        self._conclude(claim, "done", {**facts, **delivered})
+
+    def _guarded(self, job_id: int, action: Callable[[], None]) -> None:
+        """Run a step of a claimed job; whatever fault it raises is settled like a lane's."""
+        if job_id not in self._claims:
+            return
+        try:
+            action()
+        except Fault as fault:
+            self._settle(job_id, fault, {"stage": "commit"})
+
+    def _conclude(self, claim: Claim, outcome: Outcome, facts: Mapping[str, Any]) -> None:
+        """Apply the source policy to a committed job; where it cannot be now, that is tried again later."""
+        self._notes.remove(claim.job.path)
+        try:
+            applied = finish(self.folder, self._journal, claim.job, claim.opened, details=facts)
+        except Fault as fault:
+            job = replace(claim.job, results=self._journal.results(claim.job.id))
+            self._leftovers.put_off(job, now=self._wall())
+            facts = {**facts, "stage": "source policy", "kind": fault.kind, "reason": str(fault)}
+            self._close(claim, "wait", facts)
+        else:
+            self._close(claim, outcome, {**facts, "source": applied.outcome})
+
+    def _finished(self, job: Job, outcome: Outcome) -> None:
+        """Tell of a job that an earlier run or try had left."""
+        self._post(Closed(folder=self.folder.name, job=job, outcome=outcome, facts={"recovered": True}))
+
+    def _settle(self, job_id: int, fault: Fault, facts: Mapping[str, Any]) -> None:
+        claim = self._claims.get(job_id)
+        if claim is not None:
+            self._settle_claimed(claim.job, fault, facts, claim)
+
+    def _settle_claimed(self, job: Job, fault: Fault, facts: Mapping[str, Any], claim: Claim | None = None) -> Verdict:
+        """Record what follows a fault; a file's own trouble is only believed while the folder's probe passes."""
+        settled = claim is None or lease(claim.opened.fd) == "free"
+        if claim is not None:
+            self._drop(claim)
+        if isinstance(fault, FileFault):
+            fault = probe_fault(self.folder, self._outbox) or fault
+        verdict = judge(fault, job, now=self._wall(), grace_seconds=self.folder.grace_seconds, settled=settled)
+        self._record(job, verdict)
+        self._post(
+            Closed(
+                folder=self.folder.name,
+                job=job,
+                outcome=verdict.action if verdict.action != "fail" else "failed",
+                facts={**facts, "kind": verdict.kind, "reason": verdict.reason},
+            )
+        )
+        if verdict.block:
+            self._block(fault)
+        return verdict
+
+    def _record(self, job: Job, verdict: Verdict) -> None:
+        match verdict.action:
+            case "wait":
+                self._journal.wait(job.id, kind=verdict.kind, reason=verdict.reason, due=verdict.due)
+            case "retry":
+                due = verdict.due if verdict.due is not None else self._wall()
+                self._journal.retry(job.id, kind=verdict.kind, reason=verdict.reason, due=due, charged=verdict.charged)
+            case "alone":
+                self._journal.alone(job.id, reason=verdict.reason)
+            case "withdraw":
+                self._journal.withdraw(job.id, reason=verdict.reason)
+                self._notes.remove(job.path)
+            case "fail":
+                note = self._notes.write(job.path, kind=verdict.kind, reason=verdict.reason, when=self._wall())
+                self._journal.fail(job.id, kind=verdict.kind, reason=verdict.reason, note=note)
+
+    def _requeue(self, job_id: int) -> None:
+        claim = self._claims.get(job_id)
+        if claim is not None:
+            self._journal.requeue(job_id)
+            self._close(claim, "requeue", {})
+
+    def _close(self, claim: Claim, outcome: Outcome, facts: Mapping[str, Any]) -> None:
+        self._drop(claim)
+        self._post(Closed(folder=self.folder.name, job=claim.job, outcome=outcome, facts=facts))
+
+    def _drop(self, claim: Claim) -> None:
+        self._claims.pop(claim.job.id, None)
+        drop_claim(self._outbox, claim)
+
+    def _probe(self) -> None:
+        try:
+            probe(self.folder, self._outbox)
+            self._leftovers.recover(now=self._wall())
+        except Fault as fault:
+            self._block(fault)
+            return
+        self.blocked = None
+        released = self._journal.release(self.folder.name)
+        self._post(Resumed(folder=self.folder.name, released=released))
+
+    def _block(self, fault: Fault) -> None:
+        self.blocked = fault if isinstance(fault, FolderFault) else FolderFault(str(fault))
+        self._post(Blocked(folder=self.folder.name, kind=self.blocked.kind, reason=str(fault)))
+
+    def _recover(self, recovery: Recovery) -> None:
+        """Finish what lies between intent and done; an outbox that is away now is waited for."""
+        self._leftovers.take(recovery)
+        try:
+            self._leftovers.recover(now=self._wall())
+        except Fault as fault:
+            self._block(fault)

@@ -1,0 +1,150 @@
+"""Commit: from fsynced, unpublished results to results in the outbox and the source policy applied.
+
+    journal committing -> source unchanged? -> no-clobber link -> directory fsynced
+    -> journal committed -> source policy -> journal done
+
+An earlier result of the same folder and path is replaced when its bytes are still those bgrd wrote; one that
+was edited since is kept, and the new result takes the next free name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bgrd.delivery.outbox import Draft, Outbox, candidates
+from bgrd.delivery.source import Applied, Opened, apply_policy, unchanged
+from bgrd.engine.wire import Finished
+from bgrd.errors import ChangedFault, FileFault, IncompleteFault
+from bgrd.job import Folder, Job, Policy, Product, Result
+from bgrd.journal.journal import Journal
+
+__all__ = ["deliver", "finish", "results_intact"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """Where a product goes; `replaces` is the hash of our earlier result that lies there, or None."""
+
+    target: bytes
+    replaces: str | None
+
+
+def deliver(
+    folder: Folder,
+    journal: Journal,
+    outbox: Outbox,
+    *,
+    job: Job,
+    drafts: Sequence[Draft],
+    opened: Opened,
+    finished: Finished,
+) -> dict[str, Any]:
+    """Commit a finished job; gives what the log should say. `finish` is to follow.
+
+    Raises ChangedFault when the source is no longer the file that was read (nothing is published then),
+    FolderFault when the outbox cannot take the results.
+    """
+    products = folder.recipe.products
+    intended = {result.target: result.sha256 for result in journal.results(job.id)}
+    searches = [_places(folder, journal, outbox, job=job, product=product, intended=intended) for product in products]
+    places = [next(search) for search in searches]
+    journal.intend(job.id, _results(places, finished))
+    if not unchanged(folder.inbox, job.path, opened):
+        text = "the file was replaced or removed while it was worked on"
+        raise ChangedFault(text)
+    for index, draft in enumerate(drafts):
+        if folder.result_mtime == "source":
+            outbox.set_mtime(draft, job.version.mtime_ns)
+        while not _publish(outbox, draft, places[index]):
+            places[index] = next(searches[index])
+            journal.intend(job.id, _results(places, finished))
+    for place in places:
+        outbox.sync(place.target)
+    details = {"width": finished.width, "height": finished.height, "format": finished.format, "notes": finished.notes}
+    journal.committed(job.id)
+    return {"results": [place.target for place in places], **details}
+
+
+def finish(
+    folder: Folder,
+    journal: Journal,
+    job: Job,
+    opened: Opened | None,
+    *,
+    keep: bool = False,
+    details: Mapping[str, Any] | None = None,
+) -> Applied:
+    """Apply the source policy to a committed job and end it as done.
+
+    Without `opened` (after a restart) the source is hashed before it is moved or deleted. `keep` spares it whatever
+    the policy, and so does a picture with holes that was taken after its grace. Raises FileFault or FolderFault where
+    the source or the archive cannot be used now: the job stays committed, and this is to be called again.
+    """
+    policy: Policy = "keep" if keep or job.kind == IncompleteFault.kind else folder.policy
+    applied = apply_policy(
+        policy,
+        inbox=folder.inbox,
+        path=job.path,
+        version=job.version,
+        sha256=job.sha256,
+        fd=opened.fd if opened is not None else None,
+        archive=folder.archive,
+        job_id=job.id,
+    )
+    journal.done(job.id, details=details or {})
+    return applied
+
+
+def results_intact(outbox: Outbox, results: Sequence[Result]) -> bool:
+    """Say whether every recorded result is in the outbox with the bytes bgrd wrote."""
+    return bool(results) and all(_hash(outbox, result.target) == result.sha256 for result in results)
+
+
+def _places(
+    folder: Folder,
+    journal: Journal,
+    outbox: Outbox,
+    *,
+    job: Job,
+    product: Product,
+    intended: Mapping[bytes, str],
+) -> Iterator[_Place]:
+    """Give the names a product may take, best first: free ones and those of our own unedited earlier result.
+
+    `intended` is what an earlier try of this very job meant to publish, and may have before it was interrupted.
+    """
+    only = len(folder.recipe.products) == 1
+    for target in candidates(job.path, product, only=only):
+        owner = journal.target_owner(folder.name, target)
+        ours = owner is not None and owner[0] == job.path
+        there = _hash(outbox, target)
+        if there is None and (owner is None or ours):
+            yield _Place(target=target, replaces=None)
+        elif there is not None and there in {owner[1] if owner is not None and ours else None, intended.get(target)}:
+            yield _Place(target=target, replaces=there)
+
+
+def _hash(outbox: Outbox, target: bytes) -> str | None:
+    """Give the hash of what lies at the target, None where nothing does, "" where that cannot be told: not ours then.
+
+    Raises FolderFault.
+    """
+    try:
+        return outbox.sha256(target)
+    except FileFault:
+        return ""
+
+
+def _publish(outbox: Outbox, draft: Draft, place: _Place) -> bool:
+    if place.replaces is not None:
+        return outbox.replace(draft, place.target, sha256=place.replaces)
+    return outbox.publish(draft, place.target)
+
+
+def _results(places: Sequence[_Place], finished: Finished) -> list[Result]:
+    return [
+        Result(target=place.target, size=size, sha256=sha256)
+        for place, size, sha256 in zip(places, finished.sizes, finished.sha256s, strict=True)
+    ]

@@ -1,0 +1,28 @@
+"""Whether bytes have been worked on before: the same bytes under the same path need no second result."""
+
+from __future__ import annotations
+
+from bgrd.delivery.commit import results_intact
+from bgrd.delivery.outbox import Outbox
+from bgrd.job import Job
+from bgrd.journal.journal import Journal
+
+__all__ = ["intact_job", "same_file_job"]
+
+
+def intact_job(journal: Journal, outbox: Outbox, job: Job) -> Job | None:
+    """Give the newest earlier job of this path with the same bytes whose results are all still there.
+
+    `job` has its hash. Raises FolderFault.
+    """
+    return next((earlier for earlier in _alike(journal, job) if results_intact(outbox, earlier.results)), None)
+
+
+def same_file_job(journal: Journal, job: Job) -> Job | None:
+    """Give the earlier job of what is the very same file with other inode or ctime, wherever its results are now."""
+    return next(iter(_alike(journal, job)), None) if job.same_stat else None
+
+
+def _alike(journal: Journal, job: Job) -> list[Job]:
+    earlier = journal.earlier(job.folder, job.path, before_id=job.id)
+    return [each for each in earlier if each.sha256 == job.sha256]

@@ -1,0 +1,36 @@
+"""Whom to blame when a lane is late, too big or gone: its job, the job's source, its folder, or a model."""
+
+from __future__ import annotations
+
+from bgrd.engine.slot import Stage
+from bgrd.errors import CrashFault, Fault, FileFault, FolderUnavailable, MemoryFault, ModelFault
+
+__all__ = ["for_end", "for_lateness", "for_size", "while_loading"]
+
+
+def for_lateness(stage: Stage, *, limit_seconds: float) -> Fault:
+    """Blame the source while it is read, the folder while its answer is awaited, else the job."""
+    if stage == "read":
+        return FileFault(f"the file could not be read within {limit_seconds:g} seconds")
+    if stage == "answer":
+        # The lane is well: it is the folder's thread, held by a dead share, that does not answer.
+        return FolderUnavailable(f"the folder has not answered for {limit_seconds:g} seconds")
+    return CrashFault(f"it took longer than {limit_seconds:g} seconds")
+
+
+def for_size(resident_bytes: int, *, limit_bytes: int) -> Fault:
+    """Say how much memory was wanted and how much there is."""
+    wanted, limit = resident_bytes // 2**20, limit_bytes // 2**20
+    return MemoryFault(f"it needs more than {wanted} MiB of memory, the limit is {limit} MiB")
+
+
+def for_end(status: str, *, out_of_memory: bool) -> Fault:
+    """Blame memory where the kernel ended a process for it meanwhile, else the job; `status` says how it ended."""
+    if out_of_memory and status == "was killed":
+        return MemoryFault("the system ran out of memory while it was worked on")
+    return CrashFault(f"the process working on it {status}")
+
+
+def while_loading(model: str, fault: Fault) -> Fault:
+    """Blame the model for whatever happens to a lane that loads it: no job is charged for that."""
+    return ModelFault(f"loading model {model} failed: {fault}")

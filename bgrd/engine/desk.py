@@ -1,0 +1,128 @@
+"""One folder as the dispatcher sees it: whether it may have work, is blocked, and when it is to be asked again.
+
+Times are monotonic seconds and given as `now`. Every fetch is answered by exactly one `Prepared` or `Idle`; every
+probe by `Resumed` or `Blocked`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bgrd.committer import Committer
+from bgrd.engine.events import Blocked
+from bgrd.errors import ModelFault
+from bgrd.job import ModelChoice
+
+__all__ = ["SILENT", "Desk"]
+
+SILENT = "its file system has not answered for a while"
+"""Why a folder is unavailable whose system calls do not come back."""
+
+_OLDEST_EVERY = 4
+_PROBE_SECONDS = (5.0, 300.0)
+_SILENT_SECONDS = 20.0
+
+
+@dataclass(slots=True)
+class Desk:
+    """A folder's state between its committer's answers."""
+
+    committer: Committer
+    model: Callable[[], ModelChoice]
+    hungry: bool = True
+    fetching: bool = False
+    fed: bool = False
+    due_at: float | None = None
+    claims: int = 0
+    blocked: str = ""
+    blocked_kind: str = ""
+    probe_at: float | None = None
+    probe_pause: float = _PROBE_SECONDS[0]
+    probing: bool = False
+    silent: bool = False
+    leaving: bool = False
+    done: int = 0
+    failed: int = 0
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.committer.folder.name
+
+    @property
+    def model_name(self) -> str:
+        """The name of the folder's model."""
+        return self.committer.folder.recipe.model
+
+    @property
+    def wants_model(self) -> bool:
+        """Whether it is its model that blocks the folder."""
+        return self.blocked_kind == ModelFault.kind
+
+    @property
+    def fetchable(self) -> bool:
+        """Whether a fetch makes sense now."""
+        return self.hungry and not (self.fetching or self.blocked or self.leaving)
+
+    def feed(self) -> None:
+        """Remember work that arrives while a fetch is under way: its answer may be older than the work."""
+        self.hungry = self.fed = True
+
+    def fetch(self) -> None:
+        """Ask for the newest job; every fourth claim takes the oldest, so that none waits for ever."""
+        self.fetching, self.fed = True, False
+        self.committer.fetch(oldest=self.claims % _OLDEST_EVERY == _OLDEST_EVERY - 1)
+
+    def fetched(self) -> None:
+        """Take note of a `Prepared`."""
+        self.fetching = False
+        self.claims += 1
+
+    def idle(self, *, due_at: float | None) -> None:
+        """Take note of an `Idle`."""
+        self.fetching = False
+        self.hungry, self.due_at = self.fed, due_at
+
+    def due(self, now: float) -> float | None:
+        """Be hungry again once a wait is over; gives the second at which one is, or None."""
+        if self.due_at is None or self.hungry or self.blocked or self.leaving:
+            return None
+        if now >= self.due_at:
+            self.hungry, self.due_at = True, None
+            return now
+        return self.due_at
+
+    def block(self, event: Blocked, now: float) -> None:
+        """Take note of a `Blocked`: pauses grow with each probe that fails, not with each job that does."""
+        low, high = _PROBE_SECONDS
+        if not self.blocked:
+            self.probe_pause, self.probe_at = low, now + low
+        elif self.probing:
+            self.probe_pause = min(self.probe_pause * 2, high)
+            self.probe_at = now + self.probe_pause
+        self.probing = False
+        self.blocked, self.blocked_kind = event.reason, event.kind
+
+    def resume(self) -> None:
+        """Take note of a `Resumed`."""
+        self.blocked = self.blocked_kind = ""
+        self.probe_at, self.probing = None, False
+        self.feed()
+
+    def probe_due(self, now: float) -> bool:
+        """Say whether a probe is to be made now; one that has not been answered is not made again."""
+        return self.probe_at is not None and not self.probing and now >= self.probe_at
+
+    def listen(self, now: float) -> str:
+        """Find out whether the folder's system calls come back; gives an event's name where that is news, or ""."""
+        since = self.committer.busy_since
+        was, self.silent = self.silent, since is not None and now - since >= _SILENT_SECONDS
+        if was == self.silent:
+            return ""
+        return "folder.unavailable" if self.silent else "folder.available"
+
+    def late_at(self) -> float | None:
+        """Give the second at which the request under way will have taken too long, None where that is past."""
+        since = self.committer.busy_since
+        return None if since is None or self.silent else since + _SILENT_SECONDS

@@ -1,0 +1,295 @@
+"""The engine's supervisor: from claimed jobs through lanes to closed jobs, for all folders.
+
+Runs on the main loop's thread and never waits: what may block is asked of the folders' committers, and their
+answers are taken in `step`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+
+from bgrd.committer import Committer
+from bgrd.engine.desk import SILENT, Desk
+from bgrd.engine.events import Blocked, Broken, Closed, Event, Fed, Idle, Judged, Prepared, Report, Resumed
+from bgrd.engine.pool import Assignment, Pool
+from bgrd.engine.rota import Rota
+from bgrd.engine.wire import Finished, Hashed, Loaded, Work
+from bgrd.errors import DaemonFault, Fault, FolderFault, ModelFault
+from bgrd.job import ModelChoice
+
+__all__ = ["Desk", "Dispatcher", "Report"]
+
+_PAUSE_SECONDS = 5.0
+_REPORTED = {"wait": "waiting", "withdraw": "withdrawn", "requeue": "requeued"}
+"""The outcomes whose event in the log has another name."""
+
+
+@dataclass(slots=True)
+class _Active:
+    """A job between claim and close."""
+
+    desk: Desk
+    prepared: Prepared
+
+
+class Dispatcher:
+    """Feeds the pool from the folders' committers and hands what lanes say back to them."""
+
+    def __init__(
+        self,
+        *,
+        report: Report,
+        wake: Callable[[], None],
+        max_pixels: int,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.beat = 0.0
+        self._rota = Rota()
+        self._report = report
+        self._wake = wake
+        self._wall = wall
+        self.max_pixels = max_pixels
+        self._pool: Pool | None = None
+        self._inbox: SimpleQueue[Event] = SimpleQueue()
+        self._active: dict[int, _Active] = {}
+        self._paused_until = 0.0
+        self.claiming = True
+
+    @property
+    def pool(self) -> Pool:
+        """The lanes; set once with `use`."""
+        if self._pool is None:
+            text = "the dispatcher has no pool yet"
+            raise RuntimeError(text)
+        return self._pool
+
+    @property
+    def desks(self) -> Mapping[str, Desk]:
+        """The folders served, by name."""
+        return self._rota.desks
+
+    def use(self, pool: Pool) -> None:
+        """Tie the pool, whose events come back to this dispatcher."""
+        self._pool = pool
+
+    def post(self, event: Event) -> None:
+        """Take an event from a committer's thread and wake the main loop."""
+        self._inbox.put(event)
+        self._wake()
+
+    def add(self, committer: Committer, model: Callable[[], ModelChoice]) -> Desk:
+        """Serve a folder from now on; `model` finds its model's file and raises ModelFault where it is missing."""
+        desk = Desk(committer=committer, model=model)
+        self._rota.add(desk)
+        return desk
+
+    def remove(self, name: str) -> None:
+        """Serve the folder no more; call when `idle(name)`. What a dead share still holds of it is forgotten."""
+        self._rota.remove(name)
+        self._active = {job: active for job, active in self._active.items() if active.desk.name != name}
+
+    def idle(self, name: str | None = None) -> bool:
+        """Say whether nothing is under way, of one folder or of all; what a dead share holds is not waited for."""
+        desks = [desk for desk in self.desks.values() if name in {None, desk.name} and not desk.silent]
+        busy = {active.desk.name for active in self._active.values()}
+        return not any(desk.fetching or desk.name in busy for desk in desks)
+
+    def step(self, now: float) -> float | None:
+        """Do all that can be done without waiting; gives the monotonic second of the next thing due, or None."""
+        self.beat = now
+        self._take_events()
+        wanted = [self.pool.tick(now)]
+        for desk in self.desks.values():
+            # Before new work takes the free lanes: a blocked folder's model must not wait for the others' backlog.
+            wanted += [self._probe(desk, now), self._listen(desk, now)]
+        if not self.claiming:
+            self.give_back()
+        elif now < self._paused_until:
+            wanted.append(self._paused_until)
+        else:
+            wanted += [desk.due(now) for desk in self.desks.values()]
+            self._start_prepared()
+            self._rota.fetch(lanes=self.pool.limits.lanes)
+        return min((second for second in wanted if second is not None), default=None)
+
+    def block(self, desk: Desk, fault: FolderFault) -> None:
+        """Stop claiming from a folder until a probe finds it well."""
+        desk.committer.block(fault)
+
+    def give_back(self) -> None:
+        """Put claimed jobs that no lane has begun back, uncharged; done by itself while nothing is to be claimed."""
+        for prepared in self._rota.take_all():
+            self._active[prepared.job.id].desk.committer.requeue(prepared.job.id)
+
+    def abort(self) -> None:
+        """Kill the lanes and put their jobs back, uncharged."""
+        self.give_back()
+        for job in self.pool.kill():
+            if (active := self._active.get(job)) is not None:
+                active.desk.committer.requeue(job)
+
+    # What the pool tells (PoolEvents), on this same thread; nobody asks for what is left of a removed folder.
+
+    def hashed(self, message: Hashed) -> None:
+        """Ask the folder whether these bytes still need work."""
+        if (active := self._active.get(message.job)) is not None:
+            active.desk.committer.judge(message)
+        else:
+            self.pool.answer(message.job, go=False)
+
+    def finished(self, message: Finished, lane: int) -> None:
+        """Have the folder commit."""
+        active = self._active.get(message.job)
+        if active is None:
+            return
+        facts = {
+            "lane": lane,
+            "model": active.desk.model_name,
+            "stage_seconds": message.seconds,
+            "bytes": sum(message.sizes),
+            "peak_bytes": message.peak_bytes,
+            "source_bytes": active.prepared.job.version.size,
+        }
+        active.desk.committer.commit(message, facts=facts)
+
+    def faulted(self, job: int, fault: Fault, stage: str, trace: str) -> None:
+        """Have the folder record what follows."""
+        if (active := self._active.get(job)) is not None:
+            facts = {"stage": stage} | ({"trace": trace} if trace else {})
+            active.desk.committer.settle(job, fault, facts=facts)
+
+    def model_loaded(self, message: Loaded, lane: int) -> None:
+        """Release the folders that waited for this model."""
+        if message.seconds:
+            facts = {"seconds": round(message.seconds, 3), "resident_bytes": message.resident_bytes}
+            self._report("model.loaded", model=message.model, lane=lane, **facts)
+        for desk in self._using(message.model):
+            if desk.wants_model:
+                desk.committer.probe()
+
+    def model_faulted(self, model: str, fault: Fault) -> None:
+        """Block the folders that use this model."""
+        blocking = fault if isinstance(fault, ModelFault) else ModelFault(f"model {model} cannot be used: {fault}")
+        for desk in self._using(model):
+            desk.committer.block(blocking)
+
+    def _using(self, model: str) -> list[Desk]:
+        return [desk for desk in self.desks.values() if desk.model_name == model]
+
+    def _take_events(self) -> None:
+        while True:
+            try:
+                event = self._inbox.get_nowait()
+            except Empty:
+                return
+            self._take(event)
+
+    def _take(self, event: Event) -> None:
+        desk = self.desks.get(event.folder)
+        if desk is None:
+            return
+        match event:
+            case Fed():
+                desk.feed()
+            case Prepared():
+                desk.fetched()
+                self._active[event.job.id] = _Active(desk=desk, prepared=event)
+                self._rota.put(event)
+            case Idle():
+                desk.idle(due_at=self._monotonic(event.next_due))
+            case Judged():
+                self.pool.answer(event.job_id, go=event.go)
+            case Closed():
+                self._closed(desk, event)
+            case Blocked():
+                self._blocked(desk, event)
+            case Resumed():
+                self._resumed(desk, event)
+            case Broken():
+                raise event.error
+
+    def _monotonic(self, wall: float | None) -> float | None:
+        """Give a wall-clock second as a monotonic one, at once: what is waited for may not move with the clock."""
+        return None if wall is None else self.beat + max(0.0, wall - self._wall())
+
+    def _closed(self, desk: Desk, event: Closed) -> None:
+        if self._active.pop(event.job.id, None) is not None:
+            # A job that was closed instead of judged has left its lane waiting.
+            self.pool.answer(event.job.id, go=False)
+        desk.feed()  # it may be due again, and another version of its path may have waited for it
+        desk.done += event.outcome in {"done", "known"}
+        desk.failed += event.outcome == "failed"
+        name = _REPORTED.get(event.outcome, event.outcome)
+        self._report(f"job.{name}", folder=desk.name, job=event.job.id, path=event.job.path, **event.facts)
+
+    def _blocked(self, desk: Desk, event: Blocked) -> None:
+        if desk.blocked != event.reason:
+            self._report("folder.blocked", folder=desk.name, reason=event.reason, kind=event.kind)
+        desk.block(event, self.beat)
+
+    def _resumed(self, desk: Desk, event: Resumed) -> None:
+        if desk.blocked:
+            self._report("folder.resumed", folder=desk.name, released=event.released)
+        desk.resume()
+
+    def _probe(self, desk: Desk, now: float) -> float | None:
+        """Probe a blocked folder when its time has come; a missing model is looked for and tried again."""
+        if not desk.probe_due(now):
+            return None if desk.probing else desk.probe_at
+        try:
+            if not desk.wants_model:
+                desk.committer.probe()
+            elif not self.pool.warm(desk.model()):
+                return None  # a lane that becomes free brings us back here
+        except ModelFault as fault:
+            desk.committer.block(fault)
+        except DaemonFault as fault:
+            self._pause(fault)
+            desk.probe_at = self._paused_until
+            return desk.probe_at
+        desk.probing = True
+        return None
+
+    def _listen(self, desk: Desk, now: float) -> float | None:
+        """Tell when a folder's system calls stop coming back, and when they do again."""
+        if event := desk.listen(now):
+            self._report(event, folder=desk.name, reason=SILENT if desk.silent else "")
+        return desk.late_at()
+
+    def _start_prepared(self) -> None:
+        """Give prepared jobs to free lanes; one that must run alone waits until the others are through."""
+        for prepared in self._rota.startable:
+            active = self._active[prepared.job.id]
+            try:
+                if not self.pool.submit(self._assignment(active)):
+                    return
+            except ModelFault as fault:
+                active.desk.committer.settle(prepared.job.id, fault, facts={})
+            except DaemonFault as fault:
+                self._pause(fault)
+                return
+            self._rota.begun(prepared)
+
+    def _assignment(self, active: _Active) -> Assignment:
+        job = active.prepared.job
+        folder = active.desk.committer.folder
+        memory = self.pool.memory_limit(alone=job.alone)
+        work = Work(
+            job=job.id,
+            model=folder.recipe.model,
+            recipe=folder.recipe.to_json(),
+            size=job.version.size,
+            max_pixels=self.max_pixels,
+            memory_bytes=memory,
+            accept_holes=active.prepared.accept_holes,
+        )
+        descriptors = (active.prepared.source, *active.prepared.drafts)
+        return Assignment(work=work, model=active.desk.model(), descriptors=descriptors, alone=job.alone)
+
+    def _pause(self, fault: Fault) -> None:
+        """Hold everything for a few seconds: the daemon itself is short of something."""
+        self._paused_until = self.beat + _PAUSE_SECONDS
+        self._report("daemon.short", reason=str(fault), pause_seconds=_PAUSE_SECONDS)

@@ -1,0 +1,287 @@
+"""What runs inside a lane: one process, one job at a time, start to finish.
+
+Started as `python -m bgrd.engine.lane SOCKET PARENT`. It gets open descriptors, never paths, and ends
+when the parent's end of the socket closes or the parent dies. Whatever goes wrong with a picture becomes
+one `Faulted` message; the one broad except of the project is here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import resource
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from io import BufferedRandom
+from pathlib import Path
+
+from bgrd.engine.pipeline import Report, process, verify
+from bgrd.engine.wire import Answer, Channel, Drop, Faulted, Finished, Hashed, Hello, Load, Loaded, Work
+from bgrd.errors import ChangedFault, Fault, FileFault, FolderFault, MemoryFault, ModelFault, UnknownFault
+from bgrd.job import Recipe
+from bgrd.kernel import die_with_parent
+from bgrd.models import spec as model_spec
+from bgrd.models.session import Session
+
+__all__ = ["Lane", "main"]
+
+_TEXT_LIMIT = 1_000
+_TRACE_LIMIT = 4_000
+"""Characters; each may take 12 bytes of a packet."""
+
+
+class Lane:
+    """Serves one parent over one channel: loads models, works jobs, one after the other."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._sessions: dict[str, tuple[Session, str]] = {}
+        self._refused: dict[str, str] = {}
+        self._stage = ""
+
+    def serve(self) -> None:
+        """Work until the parent closes its end."""
+        self._channel.send(Hello(pid=os.getpid()))
+        while (received := self._channel.receive()) is not None:
+            message, descriptors = received
+            try:
+                self._serve_one(message, descriptors)
+            finally:
+                for descriptor in descriptors:
+                    os.close(descriptor)
+
+    def _serve_one(self, message: object, descriptors: list[int]) -> None:
+        """Do what one message asks; a failure becomes a `Faulted` message, never an exception."""
+        job = message.job if isinstance(message, Work) else 0
+        model = message.model if isinstance(message, Work | Load) else ""
+        self._stage = ""
+        try:
+            match message:
+                case Load():
+                    self._load(message, descriptors[0])
+                case Drop():
+                    self._sessions.pop(message.model, None)
+                case Work():
+                    self._work(message, descriptors)
+                case _:
+                    text = f"a lane cannot do {type(message).__name__}"
+                    raise UnknownFault(text)
+        except Fault as fault:
+            self._send_fault(job, model, fault)
+        except MemoryError:
+            text = "there was not enough memory to work on it"
+            self._send_fault(job, model, MemoryFault(text))
+        except ConnectionError:
+            raise  # the parent is gone: nobody to tell
+        except Exception as error:  # noqa: BLE001 - the one broad except: a picture must not end the lane unexplained
+            text = f"{type(error).__name__}: {error}"
+            self._send_fault(job, model, UnknownFault(text), trace=traceback.format_exc())
+
+    def _send_fault(self, job: int, model: str, fault: Fault, *, trace: str = "") -> None:
+        if job == 0:
+            self._refused[model] = str(fault)
+        self._channel.send(
+            Faulted(
+                job=job,
+                model=model,
+                kind=fault.kind,
+                text=str(fault)[:_TEXT_LIMIT],
+                stage=self._stage,
+                trace=trace[-_TRACE_LIMIT:],
+            )
+        )
+
+    def _load(self, load: Load, descriptor: int) -> None:
+        """Read, hash, build and try a model."""
+        self._stage = "load"
+        started = time.perf_counter()
+        before = _resident_bytes()
+        with open(descriptor, "rb", closefd=False) as file:
+            data = file.read()
+        found = hashlib.sha256(data).hexdigest()
+        if load.sha256 is not None and found != load.sha256:
+            text = f"the file of model {load.model} is damaged: sha256 is {found}, expected {load.sha256}"
+            raise ModelFault(text)
+        where = f"model {load.model}"
+        spec = model_spec.parse(load.spec, where=where) if load.spec is not None else None
+        session = Session(data, spec=spec, threads=load.threads, name=load.model)
+        session.trial()
+        self._sessions[load.model] = (session, found)
+        self._refused.pop(load.model, None)
+        self._channel.send(
+            Loaded(
+                model=load.model,
+                sha256=found,
+                seconds=time.perf_counter() - started,
+                resident_bytes=max(0, _resident_bytes() - before),
+            )
+        )
+
+    def _work(self, work: Work, descriptors: list[int]) -> None:
+        """Do one job: read and hash, ask, process, fsync, verify, report."""
+        session, model_sha256 = self._session(work.model)
+        _limit_memory(work.memory_bytes)
+        _reset_peak()
+        source, *drafts = descriptors
+        self._stage = "read"
+        started = time.perf_counter()
+        data = _read_whole(source, size=work.size)
+        sha256 = hashlib.sha256(data).hexdigest()
+        seconds = {"read": time.perf_counter() - started}
+        self._channel.send(Hashed(job=work.job, sha256=sha256, model_sha256=model_sha256))
+        if not self._told_to_go():
+            return
+        with _outbox_faults(), contextlib.ExitStack() as stack:
+            files = [stack.enter_context(open(draft, "r+b", closefd=False)) for draft in drafts]
+            report = self._process(work, data, session, files)
+            seconds |= report.times | self._sync(files)
+            written = self._verify(work, report, files, seconds)
+        self._channel.send(_finished(work, report, written, seconds))
+
+    def _session(self, model: str) -> tuple[Session, str]:
+        """Give a model's session and hash. Raises ModelFault with the reason it was refused for."""
+        if model not in self._sessions:
+            raise ModelFault(self._refused.get(model, f"model {model} is not loaded in this lane"))
+        return self._sessions[model]
+
+    def _process(self, work: Work, data: bytes, session: Session, files: Sequence[BufferedRandom]) -> Report:
+        self._stage = "process"
+        return process(
+            data,
+            recipe=Recipe.from_json(work.recipe),
+            session=session,
+            max_pixels=work.max_pixels,
+            accept_holes=work.accept_holes,
+            write=files.__getitem__,
+        )
+
+    def _sync(self, files: Sequence[BufferedRandom]) -> dict[str, float]:
+        """Make what was written durable; gives the seconds that took."""
+        self._stage = "write"
+        started = time.perf_counter()
+        for file in files:
+            file.flush()
+            os.fsync(file.fileno())
+        return {"fsync": time.perf_counter() - started}
+
+    def _verify(
+        self, work: Work, report: Report, files: Sequence[BufferedRandom], seconds: dict[str, float]
+    ) -> list[tuple[int, str]]:
+        """Decode every product back; gives their sizes and hashes."""
+        self._stage = "verify"
+        started = time.perf_counter()
+        written = []
+        for file, product in zip(files, Recipe.from_json(work.recipe).products, strict=True):
+            verify(file, product, size=(report.width, report.height))
+            file.seek(0)
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            written.append((file.tell(), sha256))
+        seconds["verify"] = time.perf_counter() - started
+        return written
+
+    def _told_to_go(self) -> bool:
+        received = self._channel.receive()
+        if received is None:
+            text = "the parent closed the channel"
+            raise ConnectionError(text)
+        answer = received[0]
+        if not isinstance(answer, Answer):
+            text = f"the parent sent {type(answer).__name__} where an answer was due"
+            raise UnknownFault(text)
+        return answer.go
+
+
+def _finished(work: Work, report: Report, written: Sequence[tuple[int, str]], seconds: Mapping[str, float]) -> Finished:
+    return Finished(
+        job=work.job,
+        sizes=[size for size, _sha256 in written],
+        sha256s=[sha256 for _size, sha256 in written],
+        width=report.width,
+        height=report.height,
+        format=report.format,
+        notes=[note[:_TEXT_LIMIT] for note in report.notes],
+        seconds={stage: round(value, 6) for stage, value in seconds.items()},
+        peak_bytes=_peak_bytes(),
+        holes=work.accept_holes,
+    )
+
+
+def _read_whole(descriptor: int, *, size: int) -> bytes:
+    """Read exactly the file the parent saw. Raises ChangedFault when it has another length by now, FileFault."""
+    try:
+        with open(descriptor, "rb", closefd=False) as file:
+            data = file.read(size + 1)
+    except OSError as error:
+        text = f"the file cannot be read: {os.strerror(error.errno or 0)}"
+        raise FileFault(text) from error
+    if len(data) != size:
+        text = f"the file changed while it was read: {size} bytes expected"
+        raise ChangedFault(text)
+    return data
+
+
+@contextlib.contextmanager
+def _outbox_faults() -> Iterator[None]:
+    """Blame the outbox for what the kernel says while results are written: a full disk is no picture's fault."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or isinstance(error, ConnectionError):
+            raise  # Pillow's own, which carry no number, and the parent's end
+        if error.errno == errno.ENOMEM:
+            raise MemoryError from error
+        text = f"the result cannot be written: {os.strerror(error.errno)}"
+        raise FolderFault(text) from error
+
+
+def _limit_memory(limit_bytes: int) -> None:
+    """Make allocations beyond the limit fail inside this job instead of pressing the machine (RLIMIT_DATA)."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    soft = limit_bytes if hard == resource.RLIM_INFINITY else min(limit_bytes, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def _resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def _reset_peak() -> None:
+    """Start the kernel's peak counter anew (proc(5), clear_refs 5); best effort, it only informs."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _peak_bytes() -> int:
+    """Read the highest resident size since `_reset_peak`."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def main(arguments: list[str]) -> int:
+    """Run the lane: SOCKET is an inherited descriptor, PARENT the pid that must still be our parent."""
+    descriptor, parent = int(arguments[0]), int(arguments[1])
+    die_with_parent(signal.SIGKILL)
+    if os.getppid() != parent:
+        return os.EX_OK  # it died before the kernel was told
+    # A terminal's signals are the parent's to answer; the process group is our own, this is for those sent by hand.
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    channel = Channel.adopt(descriptor)
+    # Image libraries write what they think of broken files to standard error from C, past every log: not into ours.
+    silent = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silent, 2)
+    os.close(silent)
+    with contextlib.suppress(ConnectionError):
+        Lane(channel).serve()
+    return os.EX_OK
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

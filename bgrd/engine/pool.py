@@ -1,0 +1,296 @@
+"""The lanes seen from the parent: start, feed, time out, replace, let go; knows which lane holds which model.
+
+Lanes are `python -m bgrd.engine.lane` processes, never forked from the parent: a segfault, a hang or a leak
+is one lane's and one job's affair. Ready-made pools (concurrent.futures, billiard, loky, pebble) carry
+pickles between processes; ours carries open descriptors, so that no picture byte passes the parent and no
+path reaches a lane.
+
+Everything here runs on one thread, the main loop's: PR_SET_PDEATHSIG follows the thread that started a lane.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Protocol
+
+from bgrd.engine import blame
+from bgrd.engine.capacity import Limits
+from bgrd.engine.process import LaneProcess, kernel_oom_kills, start_lane
+from bgrd.engine.slot import Assignment, Slot
+from bgrd.engine.wire import Answer, Faulted, Finished, Hashed, Hello, Loaded
+from bgrd.errors import FAULTS, DaemonFault, Fault, UnknownFault
+from bgrd.job import ModelChoice
+
+__all__ = ["Assignment", "Limits", "Pool", "PoolEvents"]
+
+_LOOK_SECONDS = 0.25
+"""How often the memory of busy lanes is looked at."""
+
+_BURY_SECONDS = 1.0
+_END_SECONDS = 5.0
+
+
+class PoolEvents(Protocol):
+    """What the pool tells its owner, always on the owner's own thread."""
+
+    def hashed(self, message: Hashed) -> None:
+        """Tell that the lane has read the source and waits for `Pool.answer`."""
+
+    def finished(self, message: Finished, lane: int) -> None:
+        """Tell that the job's products are written, fsynced and verified."""
+
+    def faulted(self, job: int, fault: Fault, stage: str, trace: str) -> None:
+        """Tell that the job ended in this fault."""
+
+    def model_loaded(self, message: Loaded, lane: int) -> None:
+        """Tell that a model passed its trial run."""
+
+    def model_faulted(self, model: str, fault: Fault) -> None:
+        """Tell that a model cannot be used."""
+
+
+class Pool:
+    """A bounded set of lanes. `watch(fileno)` and `unwatch(fileno)` tie lane sockets to the owner's selector."""
+
+    def __init__(
+        self,
+        limits: Limits,
+        *,
+        events: PoolEvents,
+        clock: Callable[[], float],
+        watch: Callable[[int], None],
+        unwatch: Callable[[int], None],
+        start: Callable[[], LaneProcess] = start_lane,
+    ) -> None:
+        self.limits = limits
+        self._events = events
+        self._clock = clock
+        self._watch = watch
+        self._unwatch = unwatch
+        self._start = start
+        self._slots: dict[int, Slot] = {}
+        self._dying: list[LaneProcess] = []
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Process ids of the living lanes."""
+        return tuple(slot.process.pid for slot in self._slots.values())
+
+    @property
+    def busy(self) -> int:
+        """How many lanes have a job or a model under way."""
+        return sum(not slot.idle for slot in self._slots.values())
+
+    @property
+    def loading(self) -> bool:
+        """Whether a model is being loaded."""
+        return any(slot.loading for slot in self._slots.values())
+
+    @property
+    def free(self) -> int:
+        """How many more jobs could start right now."""
+        if any(slot.alone for slot in self._slots.values()):
+            return 0
+        return self.limits.lanes - self.busy
+
+    def memory_limit(self, *, alone: bool) -> int:
+        """Give the bytes one lane may take; all of them for a job that runs alone."""
+        return self.limits.memory_bytes if alone else self.limits.memory_bytes // self.limits.lanes
+
+    def submit(self, assignment: Assignment) -> bool:
+        """Start the job in the best lane; False where none is free, or an `alone` job has to wait for the others.
+
+        Raises DaemonFault when no lane can be started, ModelFault when the model's file cannot be read.
+        """
+        if self.free < 1 or (assignment.alone and self.busy):
+            return False
+        slot = self._choose(assignment.model.name)
+        if assignment.alone:
+            self._let_go(other_than=slot)
+        if not slot.holds(assignment.model.name):
+            slot.load(assignment.model, threads=self.limits.threads)
+        slot.assignment = assignment
+        self._go_on(slot)
+        slot.send(assignment.work, assignment.descriptors)
+        return True
+
+    def answer(self, job: int, *, go: bool) -> None:
+        """Answer a lane that said `hashed`, if it still waits for it; with `go` false it is free again."""
+        slot = next((slot for slot in self._slots.values() if slot.job == job and slot.stage == "answer"), None)
+        if slot is None:
+            return
+        slot.send(Answer(job=job, go=go))
+        if go:
+            slot.enter("work", now=self._clock(), limit_seconds=self.limits.job_seconds)
+        else:
+            self._release(slot)
+
+    def warm(self, model: ModelChoice) -> bool:
+        """Load a model into a lane for its trial run; False where no lane is free now. Raises as `submit`."""
+        if self.free < 1:
+            return False
+        slot = self._choose(model.name)
+        if slot.holds(model.name):
+            self._events.model_loaded(
+                Loaded(model=model.name, sha256=model.sha256 or "", seconds=0.0, resident_bytes=0), slot.process.pid
+            )
+            return True
+        slot.load(model, threads=self.limits.threads)
+        self._go_on(slot)
+        return True
+
+    def handle(self, fileno: int) -> None:
+        """Take in what a lane sent; called when its socket is readable."""
+        slot = self._slots.get(fileno)
+        if slot is None:
+            return
+        try:
+            received = slot.process.channel.receive()
+        except OSError:
+            received = None
+        if received is None:
+            self._bury(slot)
+            return
+        match received[0]:
+            case Hello():
+                pass
+            case Loaded() as message:
+                self._loaded(slot, message)
+            case Hashed() as message:
+                slot.enter("answer", now=self._clock(), limit_seconds=self.limits.job_seconds)
+                self._events.hashed(message)
+            case Finished() as message:
+                self._release(slot)
+                self._events.finished(message, slot.process.pid)
+            case Faulted() as message:
+                self._faulted(slot, message)
+            case other:
+                self._end(slot, UnknownFault(f"the lane sent {type(other).__name__}"))
+
+    def tick(self, now: float) -> float | None:
+        """Enforce time, memory and idle limits; gives the time at which it wants to be called again, or None."""
+        self._dying = [process for process in self._dying if not process.reaped()]
+        for slot in list(self._slots.values()):
+            self._enforce(slot, now)
+        wanted = [slot.deadline for slot in self._slots.values() if slot.deadline is not None]
+        wanted += [slot.idle_since + self.limits.idle_unload_seconds for slot in self._slots.values() if slot.idle]
+        if self.busy or self._dying:
+            wanted.append(now + _LOOK_SECONDS)
+        return min(wanted, default=None)
+
+    def let_go(self) -> None:
+        """Let every idle lane end."""
+        self._let_go(other_than=None)
+
+    def kill(self) -> list[int]:
+        """End every lane at once; gives the jobs that were cut off, which nobody is charged for."""
+        jobs = [slot.job for slot in self._slots.values() if slot.job is not None]
+        for slot in list(self._slots.values()):
+            self._remove(slot, kill=True)
+        return jobs
+
+    def close(self) -> None:
+        """Let all lanes end and wait for them; those that do not within a few seconds are killed."""
+        for slot in list(self._slots.values()):
+            self._remove(slot, kill=not slot.idle)
+        for process in self._dying:
+            process.wait_or_kill(_END_SECONDS)
+            if not process.reaped():
+                process.wait_or_kill(_BURY_SECONDS)
+        self._dying.clear()
+
+    def _enforce(self, slot: Slot, now: float) -> None:
+        """End a lane that is late, too big, or has been idle long enough."""
+        limit = self.memory_limit(alone=slot.alone)
+        if slot.deadline is not None and now >= slot.deadline:
+            self._late(slot)
+        elif not slot.idle and (resident := slot.process.resident_bytes()) > limit:
+            self._end(slot, blame.for_size(resident, limit_bytes=limit))
+        elif slot.idle and now - slot.idle_since >= self.limits.idle_unload_seconds:
+            self._remove(slot, kill=False)
+
+    def _late(self, slot: Slot) -> None:
+        fault = blame.for_lateness(slot.stage, limit_seconds=slot.limit_seconds)
+        if slot.stage == "answer" and slot.job is not None:
+            job = slot.job
+            self.answer(job, go=False)
+            self._events.faulted(job, fault, "answer", "")
+        else:
+            self._end(slot, fault)
+
+    def _choose(self, model: str) -> Slot:
+        """Prefer an idle lane that holds the model, then a new lane, then any idle one."""
+        idle = [slot for slot in self._slots.values() if slot.idle]
+        for slot in idle:
+            if slot.holds(model):
+                return slot
+        if len(self._slots) < self.limits.lanes:
+            return self._begin()
+        return min(idle, key=lambda slot: (len(slot.models), slot.idle_since))
+
+    def _begin(self) -> Slot:
+        try:
+            process = self._start()
+        except OSError as error:
+            text = f"a lane process cannot be started: {os.strerror(error.errno or 0)}"
+            raise DaemonFault(text) from error
+        slot = Slot(process=process, idle_since=self._clock(), oom_kills=kernel_oom_kills())
+        self._slots[process.channel.fileno()] = slot
+        self._watch(process.channel.fileno())
+        return slot
+
+    def _loaded(self, slot: Slot, message: Loaded) -> None:
+        slot.loading.remove(message.model)
+        slot.models[message.model] = message.resident_bytes
+        self._go_on(slot)
+        self._events.model_loaded(message, slot.process.pid)
+
+    def _faulted(self, slot: Slot, message: Faulted) -> None:
+        fault = FAULTS.get(message.kind, UnknownFault)(message.text)
+        if message.job == 0:
+            slot.loading.remove(message.model)
+            self._go_on(slot)
+            self._events.model_faulted(message.model, fault)
+            return
+        self._release(slot)
+        self._events.faulted(message.job, fault, message.stage, message.trace)
+
+    def _release(self, slot: Slot) -> None:
+        """Take the job off the lane."""
+        slot.finish()
+        self._go_on(slot)
+
+    def _go_on(self, slot: Slot) -> None:
+        """Have the lane begin what is next, and let it keep no more models than its share."""
+        slot.go_on(now=self._clock(), limit_seconds=self.limits.job_seconds)
+        slot.shed(self.limits.model_bytes // self.limits.lanes)
+
+    def _bury(self, slot: Slot) -> None:
+        """Find out why a lane's socket ended and blame exactly its job."""
+        status = slot.process.wait_or_kill(_BURY_SECONDS)
+        self._end(slot, blame.for_end(status, out_of_memory=kernel_oom_kills() > slot.oom_kills))
+
+    def _end(self, slot: Slot, fault: Fault) -> None:
+        """Kill and remove a lane; its job gets the fault, or where a model was being loaded that model does."""
+        self._remove(slot, kill=True)
+        if slot.loading:
+            fault = blame.while_loading(slot.loading[0], fault)
+        for model in slot.loading:
+            self._events.model_faulted(model, fault)
+        if slot.job is not None:
+            self._events.faulted(slot.job, fault, "load" if slot.loading else "lane", "")
+
+    def _remove(self, slot: Slot, *, kill: bool) -> None:
+        fileno = slot.process.channel.fileno()
+        self._unwatch(fileno)
+        del self._slots[fileno]
+        slot.process.channel.close()
+        if kill:
+            slot.process.kill()
+        self._dying.append(slot.process)
+
+    def _let_go(self, *, other_than: Slot | None) -> None:
+        for slot in list(self._slots.values()):
+            if slot.idle and slot is not other_than:
+                self._remove(slot, kill=False)

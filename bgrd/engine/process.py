@@ -1,0 +1,100 @@
+"""One lane's operating-system side: start it, look at it, end it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from bgrd.engine.wire import Channel
+
+__all__ = ["LaneProcess", "kernel_oom_kills", "lane_environment", "start_lane"]
+
+
+@dataclass(slots=True)
+class LaneProcess:
+    """A started lane and the parent's end of its channel."""
+
+    child: subprocess.Popen[bytes]
+    channel: Channel
+
+    @property
+    def pid(self) -> int:
+        """The lane's process id."""
+        return self.child.pid
+
+    def resident_bytes(self) -> int:
+        """Give the memory it holds now; 0 when it is gone."""
+        try:
+            pages = int(Path(f"/proc/{self.child.pid}/statm").read_text().split()[1])
+        except (OSError, IndexError):
+            return 0
+        return pages * resource.getpagesize()
+
+    def kill(self) -> None:
+        """End it at once; `reaped` says when it is gone (a process stuck in the kernel may take long)."""
+        with contextlib.suppress(ProcessLookupError):
+            self.child.kill()
+
+    def reaped(self) -> bool:
+        """Say whether it is gone, without waiting."""
+        return self.child.poll() is not None
+
+    def wait_or_kill(self, seconds: float) -> str:
+        """Wait for its end, kill it after `seconds`; gives how it ended as the end of a sentence."""
+        try:
+            status = self.child.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return "did not end in time"
+        if status == -signal.SIGKILL:
+            return "was killed"
+        if status < 0:
+            return f"died of {signal.Signals(-status).name}"
+        return f"ended with status {status}"
+
+
+def lane_environment(environment: dict[str, str]) -> dict[str, str]:
+    """Give a lane's environment: no notify socket, and no thread pools beside onnxruntime's own."""
+    kept = {name: value for name, value in environment.items() if name not in {"NOTIFY_SOCKET", "WATCHDOG_USEC"}}
+    return kept | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def start_lane(arguments: tuple[str, ...] = ("-P", "-m", "bgrd.engine.lane")) -> LaneProcess:
+    """Start a lane in a process group of its own, so that a terminal's signals do not reach it.
+
+    With -P: `bgrd once` is run among people's files, and a `json.py` there must not be imported. Raises OSError when
+    the system cannot (no memory, no processes, no descriptors left).
+    """
+    ours, theirs = Channel.pair()
+    try:
+        child = subprocess.Popen(
+            [sys.executable, *arguments, str(theirs.fileno()), str(os.getpid())],
+            pass_fds=(theirs.fileno(),),
+            stdin=subprocess.DEVNULL,
+            process_group=0,
+            env=lane_environment(dict(os.environ)),
+        )
+    except OSError:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+    return LaneProcess(child=child, channel=ours)
+
+
+def kernel_oom_kills() -> int:
+    """Give how many processes the kernel has killed for memory since boot; 0 where it does not count them."""
+    try:
+        text = Path("/proc/vmstat").read_text()
+    except OSError:
+        return 0
+    for line in text.splitlines():
+        if line.startswith("oom_kill "):
+            return int(line.split()[1])
+    return 0

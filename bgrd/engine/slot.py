@@ -1,0 +1,124 @@
+"""One lane as the pool keeps it: its process, the models it holds, what it works on and until when."""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import dataclass, field
+from typing import Literal
+
+from bgrd.engine.process import LaneProcess
+from bgrd.engine.wire import Answer, Drop, Load, Work
+from bgrd.errors import DaemonFault, ModelFault
+from bgrd.job import ModelChoice
+
+__all__ = ["Assignment", "Slot", "Stage"]
+
+_START_SECONDS = 120.0
+"""How long a lane may take to start and load its model before it counts as hung."""
+
+_SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+
+Stage = Literal["idle", "load", "read", "answer", "work"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """One job for a lane: its message and the descriptors that go with it, which stay the caller's."""
+
+    work: Work
+    model: ModelChoice
+    descriptors: tuple[int, ...]
+    alone: bool = False
+
+
+@dataclass(slots=True)
+class Slot:
+    """A lane's state. `models` are those it holds with their bytes, the one used longest ago first.
+
+    `stage` is what it does: nothing, loading a model, reading the source, waiting for the parent's answer to the
+    hash, or working. Each but the first has a deadline.
+    """
+
+    process: LaneProcess
+    idle_since: float
+    oom_kills: int = 0
+    models: dict[str, int] = field(default_factory=dict)
+    loading: list[str] = field(default_factory=list)
+    assignment: Assignment | None = None
+    stage: Stage = "idle"
+    deadline: float | None = None
+    limit_seconds: float = 0.0
+
+    @property
+    def idle(self) -> bool:
+        """Whether it has neither a job nor a model under way."""
+        return self.stage == "idle"
+
+    @property
+    def alone(self) -> bool:
+        """Whether its job wants all the memory."""
+        return self.assignment is not None and self.assignment.alone
+
+    @property
+    def job(self) -> int | None:
+        """The id of its job."""
+        return None if self.assignment is None else self.assignment.work.job
+
+    def holds(self, model: str) -> bool:
+        """Say whether a model is loaded or being loaded."""
+        return model in self.models or model in self.loading
+
+    def enter(self, stage: Stage, *, now: float, limit_seconds: float) -> None:
+        """Begin a stage; loading has a limit of its own, being idle has none."""
+        self.stage = stage
+        self.limit_seconds = _START_SECONDS if stage == "load" else limit_seconds
+        self.deadline = None if stage == "idle" else now + self.limit_seconds
+        if stage == "idle":
+            self.idle_since = now
+
+    def go_on(self, *, now: float, limit_seconds: float) -> None:
+        """Begin what comes first of what it has to do: load, read, nothing."""
+        stage: Stage = "load" if self.loading else "idle" if self.assignment is None else "read"
+        self.enter(stage, now=now, limit_seconds=limit_seconds)
+
+    def send(self, message: Load | Drop | Work | Answer, descriptors: tuple[int, ...] = ()) -> None:
+        """Send; a lane that is gone is noticed when its socket is read, where its job is charged."""
+        try:
+            self.process.channel.send(message, descriptors)
+        except (BrokenPipeError, ConnectionResetError):
+            return
+
+    def load(self, model: ModelChoice, *, threads: int) -> None:
+        """Send a model's file as a descriptor. Raises ModelFault where it cannot be read, DaemonFault as `open`."""
+        descriptor = _open_model(model)
+        try:
+            self.loading.append(model.name)
+            self.send(Load(model=model.name, sha256=model.sha256, spec=model.spec, threads=threads), (descriptor,))
+        finally:
+            os.close(descriptor)
+
+    def finish(self) -> None:
+        """Take the job off; the model it used is the last to be shed."""
+        if self.assignment is not None and (name := self.assignment.model.name) in self.models:
+            self.models[name] = self.models.pop(name)
+        self.assignment = None
+
+    def shed(self, share_bytes: int) -> None:
+        """Drop the models used longest ago while an idle lane holds more than `share_bytes` of them."""
+        while self.idle and len(self.models) > 1 and sum(self.models.values()) > share_bytes:
+            oldest = next(iter(self.models))
+            del self.models[oldest]
+            self.send(Drop(model=oldest))
+
+
+def _open_model(model: ModelChoice) -> int:
+    try:
+        return os.open(model.path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        if error.errno in _SHORTAGES:
+            text = f"bgrd is short of system resources: {reason}"
+            raise DaemonFault(text) from error
+        text = f"the file of model {model.name} cannot be read: {model.path}: {reason}"
+        raise ModelFault(text) from error

@@ -1,0 +1,181 @@
+"""Messages and descriptors between parent and lane: one JSON object a packet over a Unix socket pair.
+
+No picture byte and no path travels here: sources, results and model files go as open descriptors
+(SCM_RIGHTS). A packet is at most 64 KiB; SOCK_SEQPACKET keeps packets whole.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+__all__ = [
+    "Answer",
+    "Channel",
+    "Drop",
+    "Faulted",
+    "Finished",
+    "Hashed",
+    "Hello",
+    "Load",
+    "Loaded",
+    "Message",
+    "Work",
+]
+
+_PACKET_BYTES = 65_536
+_DESCRIPTORS = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """Parent: take this model (descriptor: its file), check it and run it once."""
+
+    model: str
+    sha256: str | None
+    spec: dict[str, Any] | None
+    threads: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drop:
+    """Parent: give this model's memory back."""
+
+    model: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """Parent: one job (descriptors: the source, then a result file for each product)."""
+
+    job: int
+    model: str
+    recipe: dict[str, Any]
+    size: int
+    max_pixels: int
+    memory_bytes: int
+    accept_holes: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """Parent, after `Hashed`: go on, or leave it (the result is already there)."""
+
+    job: int
+    go: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hello:
+    """Lane: started and ready for messages."""
+
+    pid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """Lane: the model is loaded and passed its trial run."""
+
+    model: str
+    sha256: str
+    seconds: float
+    resident_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hashed:
+    """Lane: the source is read; this is the SHA-256 of its bytes. Waits for `Answer`."""
+
+    job: int
+    sha256: str
+    model_sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """Lane: every product is written, fsynced and decoded back; sizes and hashes in the order of the descriptors."""
+
+    job: int
+    sizes: list[int]
+    sha256s: list[str]
+    width: int
+    height: int
+    format: str
+    notes: list[str]
+    seconds: dict[str, float]
+    peak_bytes: int
+    holes: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Faulted:
+    """Lane: a job (or, with job 0, loading a model) ended in a fault of this kind, in this stage."""
+
+    job: int
+    model: str
+    kind: str
+    text: str
+    stage: str = ""
+    trace: str = field(default="", repr=False)
+
+
+Message = Load | Drop | Work | Answer | Hello | Loaded | Hashed | Finished | Faulted
+
+_KINDS: dict[str, type[Message]] = {
+    kind.__name__: kind for kind in (Load, Drop, Work, Answer, Hello, Loaded, Hashed, Finished, Faulted)
+}
+
+
+class Channel:
+    """One end of the pair. Blocking; the parent reads only when its selector says so."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self._socket = end
+
+    @classmethod
+    def pair(cls) -> tuple[Channel, Channel]:
+        """Make both ends."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        return cls(ours), cls(theirs)
+
+    @classmethod
+    def adopt(cls, descriptor: int) -> Channel:
+        """Take over an inherited descriptor."""
+        return cls(socket.socket(fileno=descriptor))
+
+    def fileno(self) -> int:
+        """Give the descriptor for a selector, -1 once closed."""
+        return self._socket.fileno()
+
+    def send(self, message: Message, descriptors: tuple[int, ...] = ()) -> None:
+        """Send one message with descriptors. Raises OSError when the other end is gone, ValueError when too large."""
+        packet = json.dumps({"is": type(message).__name__, **asdict(message)}).encode()
+        if len(packet) > _PACKET_BYTES:
+            text = f"message {type(message).__name__} of {len(packet)} bytes is over {_PACKET_BYTES}"
+            raise ValueError(text)
+        socket.send_fds(self._socket, [packet], list(descriptors))
+
+    def receive(self) -> tuple[Message, list[int]] | None:
+        """Wait for one message and its descriptors (close-on-exec, the caller's to close); None at the end.
+
+        Raises OSError when the connection broke.
+        """
+        packet, descriptors, flags, _address = socket.recv_fds(self._socket, _PACKET_BYTES, _DESCRIPTORS)
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, False)  # noqa: FBT003 - its only form; recv_fds loses MSG_CMSG_CLOEXEC
+        if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+            for descriptor in descriptors:
+                os.close(descriptor)
+            text = "a message between parent and lane was cut short"
+            raise OSError(text)
+        if not packet:
+            return None
+        values = json.loads(packet)
+        return _KINDS[values.pop("is")](**values), descriptors
+
+    def close(self) -> None:
+        """Close this end; the other sees the end."""
+        self._socket.close()

@@ -1,0 +1,92 @@
+"""A lane with a null pipeline: speaks the real wire and does what the source's first word says.
+
+Words: `crash`, `hang`, `bloat`, `bad` (input fault), `cut` (incomplete), `odd` (unknown fault), `slow SECONDS`;
+anything else is copied to each product in upper case. Models whose file begins with `broken` fail to load,
+`fatal` ends the process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import sys
+import time
+
+from bgrd.engine.wire import Answer, Channel, Faulted, Finished, Hashed, Hello, Load, Loaded, Work
+
+
+def work(channel: Channel, message: Work, descriptors: list[int]) -> None:
+    """Do one job."""
+    source, *drafts = descriptors
+    data = os.pread(source, 1 << 20, 0)
+    sha256 = hashlib.sha256(data).hexdigest()
+    channel.send(Hashed(job=message.job, sha256=sha256, model_sha256="0" * 64))
+    received = channel.receive()
+    assert received is not None
+    answer = received[0]
+    assert isinstance(answer, Answer)
+    if not answer.go:
+        return
+    word, _, rest = data.partition(b" ")
+    ballast = b""
+    match word:
+        case b"crash":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        case b"hang":
+            time.sleep(3600)
+        case b"bloat":
+            ballast = b"x" * (400 * 2**20)
+            time.sleep(3600)
+        case b"slow":
+            time.sleep(float(rest))
+        case b"bad" | b"cut" | b"odd":
+            kind = {b"bad": "input", b"cut": "incomplete", b"odd": "unknown"}[word]
+            channel.send(Faulted(job=message.job, model=message.model, kind=kind, text=f"it is {word.decode()}"))
+            return
+    result = data.upper() + ballast[:0]
+    for draft in drafts:
+        os.pwrite(draft, result, 0)
+        os.fsync(draft)
+    channel.send(
+        Finished(
+            job=message.job,
+            sizes=[len(result)] * len(drafts),
+            sha256s=[hashlib.sha256(result).hexdigest()] * len(drafts),
+            width=1,
+            height=1,
+            format="TEXT",
+            notes=[],
+            seconds={"infer": 0.0},
+            peak_bytes=0,
+        )
+    )
+
+
+def load(channel: Channel, message: Load, descriptors: list[int]) -> None:
+    """Take a model whose first word is its fate."""
+    data = os.pread(descriptors[0], 64, 0)
+    if data.startswith(b"fatal"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    if data.startswith(b"broken"):
+        channel.send(Faulted(job=0, model=message.model, kind="model", text="the model is broken"))
+        return
+    channel.send(Loaded(model=message.model, sha256="0" * 64, seconds=0.001, resident_bytes=len(data) * 2**20))
+
+
+def main() -> None:
+    """Serve until the parent is gone."""
+    channel = Channel.adopt(int(sys.argv[1]))
+    channel.send(Hello(pid=os.getpid()))
+    while (received := channel.receive()) is not None:
+        message, descriptors = received
+        if isinstance(message, Load):
+            load(channel, message, descriptors)
+        elif isinstance(message, Work):
+            work(channel, message, descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""What /proc tells of processes that a test started, directly or not."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+__all__ = ["MARK", "begun", "carries", "children", "command", "everyone", "letter"]
+
+MARK = "HOUSE_OF_THE_TEST"
+"""The variable by which processes are found again, whosever children they have become."""
+
+
+def everyone() -> list[int]:
+    """Give the ids of all processes."""
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
+
+
+def carries(pid: int, mark: str) -> bool:
+    """Say whether a living process has the mark; one that ended and was not waited for has no environment."""
+    with suppress(OSError):
+        return f"{MARK}={mark}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    return False
+
+
+def command(pid: int) -> bytes:
+    """Give a process's command line, empty where it is gone."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").replace(b"\0", b" ")
+    return b""
+
+
+def letter(pid: int) -> str:
+    """Give a process's state letter; X where it is gone."""
+    return next(iter(_fields(pid)), "X")
+
+
+def children(pid: int) -> list[int]:
+    """Give the ids of a process's living children."""
+    return [child for child in everyone() if _fields(child)[1:2] == [str(pid)]]
+
+
+def begun(pid: int, source: Path, *, below: Path) -> bool:
+    """Say whether a process has `source` open and has written nothing yet to any other file below a directory."""
+    found = False
+    with suppress(OSError):
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):
+                target = link.readlink()
+                if target == source:
+                    found = True
+                elif target.is_relative_to(below) and link.stat().st_size:
+                    return False
+    return found
+
+
+def _fields(pid: int) -> list[str]:
+    """Give what /proc tells of a process behind its name, [] where it is gone."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return []

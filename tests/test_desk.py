@@ -1,0 +1,116 @@
+"""One folder as the dispatcher sees it, with clocks set by hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, cast
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bgrd.engine.desk import Desk
+from bgrd.engine.events import Blocked
+
+
+@dataclass
+class Asked:
+    """A committer that notes what it is asked."""
+
+    busy_since: float | None = None
+    fetches: list[bool] = field(default_factory=list)
+    folder: Any = field(default_factory=lambda: SimpleNamespace(name="f"))
+
+    def fetch(self, *, oldest: bool) -> None:
+        self.fetches.append(oldest)
+
+
+def desk_with(asked: Asked) -> Desk:
+    """Make a desk."""
+
+    def model() -> Any:
+        raise AssertionError
+
+    return Desk(committer=cast("Any", asked), model=model)
+
+
+BLOCKED = Blocked(folder="f", kind="folder", reason="full")
+
+
+def test_every_fourth_claim_takes_the_oldest() -> None:
+    """Fetches that found nothing do not count."""
+    asked = Asked()
+    desk = desk_with(asked)
+    for _ in range(8):
+        desk.fetch()
+        desk.idle(due_at=None)
+        desk.fetch()
+        desk.fetched()
+    assert asked.fetches[1::2] == [False, False, False, True] * 2
+
+
+def test_work_that_arrives_during_a_fetch_is_not_forgotten() -> None:
+    """The answer "nothing" may be older than the news."""
+    desk = desk_with(Asked())
+    desk.fetch()
+    desk.feed()
+    desk.idle(due_at=None)
+    assert desk.fetchable
+    desk.fetch()
+    desk.idle(due_at=None)
+    assert not desk.fetchable
+
+
+def test_a_wait_that_is_over_makes_hungry() -> None:
+    """Not before its second, and not while blocked or leaving."""
+    desk = desk_with(Asked())
+    desk.fetch()
+    desk.idle(due_at=50.0)
+    assert (desk.due(40.0), desk.fetchable) == (50.0, False)
+    desk.blocked = "full"
+    assert (desk.due(60.0), desk.fetchable) == (None, False)
+    desk.blocked = ""
+    assert (desk.due(60.0), desk.fetchable) == (60.0, True)
+
+
+@given(st.lists(st.sampled_from(["probe fails", "job fails"]), max_size=40))
+def test_pauses_grow_with_failed_probes_alone_and_end_at_five_minutes(happenings: list[str]) -> None:
+    """5 s, 10 s, 20 s ... 300 s, however many jobs fail in between; a probe under way is not made again."""
+    desk, now, probes = desk_with(Asked()), 0.0, 0
+    desk.block(BLOCKED, now)
+    for happening in happenings:
+        if happening == "probe fails":
+            assert desk.probe_at is not None
+            assert not desk.probe_due(desk.probe_at - 0.1)
+            now = desk.probe_at
+            assert desk.probe_due(now)
+            desk.probing = True
+            assert not desk.probe_due(now + 1000)
+            probes += 1
+        desk.block(BLOCKED, now)
+        assert desk.probe_pause == min(5.0 * 2**probes, 300.0)
+        assert desk.probe_at == now + desk.probe_pause or happening == "job fails"
+
+
+def test_a_folder_that_is_well_again_begins_anew() -> None:
+    """Hungry, no probe due, and the next block begins with the shortest pause."""
+    desk = desk_with(Asked())
+    desk.block(BLOCKED, 0.0)
+    desk.probing = True
+    desk.block(BLOCKED, 5.0)
+    desk.resume()
+    assert (desk.blocked, desk.probe_at, desk.fetchable) == ("", None, True)
+    desk.block(BLOCKED, 100.0)
+    assert desk.probe_at == 105.0
+
+
+def test_silence_is_told_once_and_its_end_once() -> None:
+    """A request that has not come back for long is news when it becomes so, and when it comes back."""
+    asked = Asked(busy_since=100.0)
+    desk = desk_with(asked)
+    assert (desk.listen(110.0), desk.late_at()) == ("", 120.0)
+    assert (desk.listen(120.0), desk.late_at()) == ("folder.unavailable", None)
+    assert desk.listen(130.0) == ""
+    asked.busy_since = None
+    assert (desk.listen(140.0), desk.late_at()) == ("folder.available", None)
+    assert desk.listen(150.0) == ""

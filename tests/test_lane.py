@@ -1,0 +1,383 @@
+"""What runs inside a lane: real lane processes, the real built-in model, small real pictures."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import hashlib
+import io
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from PIL import Image
+
+from bgrd.engine.lane import Lane
+from bgrd.engine.process import LaneProcess, start_lane
+from bgrd.engine.wire import Answer, Channel, Drop, Faulted, Finished, Hashed, Hello, Load, Loaded, Message, Work
+from bgrd.errors import UnknownFault
+from bgrd.job import ModelChoice, Product, Recipe
+from bgrd.models.store import find
+from tests.inboxes import until
+from tests.making import corners, encoded, model, noise
+
+T = TypeVar("T", bound=Message)
+
+JPEG = encoded(corners(), "JPEG", quality=95)
+PLAIN = Recipe()
+MASKED = Recipe(products=(Product(), Product(kind="mask")))
+
+
+class Hands:
+    """The parent's end of a lane: files for sources and results, and one message after the other."""
+
+    def __init__(self, root: Path, channel: Channel) -> None:
+        self.root = root
+        self.channel = channel
+        self._jobs = 0
+
+    def load(self, choice: ModelChoice) -> None:
+        """Send a model."""
+        descriptor = os.open(choice.path, os.O_RDONLY)
+        self.channel.send(Load(model=choice.name, sha256=choice.sha256, spec=choice.spec, threads=1), (descriptor,))
+        os.close(descriptor)
+
+    def submit(
+        self,
+        data: bytes,
+        *,
+        recipe: Recipe = PLAIN,
+        size: int | None = None,
+        holes: bool = False,
+        target: Path | None = None,
+    ) -> list[Path]:
+        """Send a job; gives where its results will be."""
+        self._jobs += 1
+        source = self.root / f"source{self._jobs}"
+        source.write_bytes(data)
+        results = [target or self.root / f"result{self._jobs}-{index}" for index in range(len(recipe.products))]
+        work = Work(
+            job=self._jobs,
+            model=recipe.model,
+            recipe=recipe.to_json(),
+            size=len(data) if size is None else size,
+            max_pixels=10_000,
+            memory_bytes=4 * 2**30,
+            accept_holes=holes,
+        )
+        descriptors = [os.open(source, os.O_RDONLY)]
+        descriptors += [os.open(result, os.O_RDWR | (0 if target else os.O_CREAT)) for result in results]
+        self.channel.send(work, tuple(descriptors))
+        for descriptor in descriptors:
+            os.close(descriptor)
+        return results
+
+    def expect(self, kind: type[T]) -> T:
+        """Take the next message, which has to be of this kind."""
+        received = self.channel.receive()
+        assert received is not None, "the lane has ended"
+        assert isinstance(received[0], kind), received[0]
+        return received[0]
+
+    def work(self, data: bytes, *, recipe: Recipe = PLAIN, holes: bool = False) -> tuple[Finished, list[Path]]:
+        """Have a job done."""
+        results = self.submit(data, recipe=recipe, holes=holes)
+        self.go()
+        return self.expect(Finished), results
+
+    def fail(self, data: bytes, *, holes: bool = False) -> Faulted:
+        """Have a job go wrong."""
+        self.submit(data, holes=holes)
+        self.go()
+        return self.expect(Faulted)
+
+    def go(self) -> Hashed:
+        """Answer the hash."""
+        hashed = self.expect(Hashed)
+        self.channel.send(Answer(job=hashed.job, go=True))
+        return hashed
+
+
+@pytest.fixture(scope="module")
+def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LaneProcess, Hands]]:
+    """Give one lane with the built-in model to all tests that leave it as it is."""
+    lane = start_lane()
+    hands = Hands(tmp_path_factory.mktemp("lane"), lane.channel)
+    assert hands.expect(Hello).pid == lane.pid
+    hands.load(find("bgrd-lite", custom={}, directory=Path()))
+    assert hands.expect(Loaded).model == "bgrd-lite"
+    yield lane, hands
+    lane.channel.close()
+    assert lane.wait_or_kill(20) == "ended with status 0"
+
+
+@pytest.fixture
+def hands(process: tuple[LaneProcess, Hands]) -> Hands:
+    """Give the hands alone."""
+    return process[1]
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[tuple[LaneProcess, Hands]]:
+    """Give a lane of one's own, without a model."""
+    lane = start_lane()
+    hands = Hands(tmp_path, lane.channel)
+    hands.expect(Hello)
+    yield lane, hands
+    if lane.channel.fileno() >= 0:
+        lane.channel.close()
+    lane.wait_or_kill(20)
+
+
+def built_in() -> ModelChoice:
+    """Find the built-in model."""
+    return find("bgrd-lite", custom={}, directory=Path())
+
+
+def test_a_picture_becomes_every_product(hands: Hands) -> None:
+    """A JPEG gives a cut-out and a mask of its size; sizes, hashes and stage times are told truly."""
+    finished, (cutout, mask) = hands.work(JPEG, recipe=MASKED)
+    assert (finished.width, finished.height, finished.format) == (48, 32, "JPEG")
+    for path, size, sha256, mode in zip((cutout, mask), finished.sizes, finished.sha256s, ("RGBA", "L"), strict=True):
+        data = path.read_bytes()
+        assert (len(data), hashlib.sha256(data).hexdigest()) == (size, sha256)
+        with Image.open(io.BytesIO(data)) as image:
+            assert (image.size, image.mode) == ((48, 32), mode)
+    assert {"read", "decode", "prepare", "infer", "matte", "compose", "encode", "fsync", "verify"} <= set(
+        finished.seconds
+    )
+    assert finished.peak_bytes > 2**20
+
+
+def test_the_hash_is_that_of_the_source(hands: Hands) -> None:
+    """What the parent compares is the SHA-256 of exactly the bytes that are worked on, and of the model's file."""
+    hands.submit(JPEG)
+    hashed = hands.go()
+    assert hashed.sha256 == hashlib.sha256(JPEG).hexdigest()
+    assert hashed.model_sha256 == built_in().sha256
+    hands.expect(Finished)
+
+
+def test_told_not_to_go_it_writes_nothing(hands: Hands) -> None:
+    """Known bytes leave the draft empty, and the lane takes the next job."""
+    (draft,) = hands.submit(JPEG)
+    hands.channel.send(Answer(job=hands.expect(Hashed).job, go=False))
+    hands.work(JPEG)
+    assert draft.read_bytes() == b""
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b"no picture at all", "format"),
+        (JPEG[:-200], "incomplete"),
+        (b"", "incomplete"),
+        (encoded(noise(200, 200), "PNG"), "input"),
+    ],
+)
+def test_a_bad_picture_keeps_the_lane_alive(process: tuple[LaneProcess, Hands], data: bytes, kind: str) -> None:
+    """Each is one fault of its kind with a sentence; the next picture is done by the same process."""
+    lane, hands = process
+    fault = hands.fail(data)
+    assert (fault.kind, fault.stage) == (kind, "process")
+    assert fault.text
+    assert not fault.trace
+    hands.work(JPEG)
+    assert not lane.reaped()
+
+
+def test_a_picture_with_holes_is_taken_when_told_so(hands: Hands) -> None:
+    """Without the word it is incomplete; with it, it is done, and said to have holes."""
+    whole = encoded(noise(96, 96), "JPEG", quality=100, subsampling=0)
+    assert len(whole) > 20_000
+    head, tail = whole[:2000], whole[-2000:]
+    holed = head + bytes(40_000) + tail
+    assert hands.fail(holed).kind == "incomplete"
+    finished, _ = hands.work(holed, holes=True)
+    assert finished.holes
+    assert finished.notes
+
+
+def test_a_source_of_another_size_has_changed(hands: Hands) -> None:
+    """More or fewer bytes than the parent saw: not this version any more."""
+    for wrong in (len(JPEG) - 1, len(JPEG) + 1):
+        hands.submit(JPEG, size=wrong)
+        fault = hands.expect(Faulted)
+        assert (fault.kind, fault.stage) == ("changed", "read")
+
+
+def test_a_source_that_cannot_be_read_is_the_files_trouble(hands: Hands) -> None:
+    """An error of the file system while reading is no fault of the picture."""
+    directory = os.open(hands.root, os.O_RDONLY)
+    draft = os.open(hands.root / "draft", os.O_RDWR | os.O_CREAT)
+    work = Work(job=77, model="bgrd-lite", recipe=Recipe().to_json(), size=1, max_pixels=1, memory_bytes=2**32)
+    hands.channel.send(work, (directory, draft))
+    os.close(directory)
+    os.close(draft)
+    fault = hands.expect(Faulted)
+    assert (fault.job, fault.kind, fault.stage) == (77, "file", "read")
+    assert os.strerror(errno.EISDIR) in fault.text
+
+
+def test_a_full_disk_is_the_folders_trouble(hands: Hands) -> None:
+    """ENOSPC while a result is written blocks the folder; no picture is charged for it."""
+    hands.submit(JPEG, target=Path("/dev/full"))
+    hands.go()
+    fault = hands.expect(Faulted)
+    assert fault.kind == "folder"
+    assert os.strerror(errno.ENOSPC) in fault.text
+
+
+def test_no_descriptor_stays_open(process: tuple[LaneProcess, Hands]) -> None:
+    """After any number of jobs, good and bad, the lane has as many descriptors as before."""
+    lane, hands = process
+    hands.work(JPEG)
+    before = len(os.listdir(f"/proc/{lane.pid}/fd"))
+    for _ in range(3):
+        hands.work(JPEG, recipe=MASKED)
+        hands.fail(b"bad")
+    hands.work(JPEG)
+    assert len(os.listdir(f"/proc/{lane.pid}/fd")) == before
+
+
+def test_a_damaged_model_is_told_and_remembered(fresh: tuple[LaneProcess, Hands], tmp_path: Path) -> None:
+    """Its own reason is given for the model and for the job that came with it; a good file mends it."""
+    _, hands = fresh
+    damaged = bytearray(built_in().path.read_bytes())
+    damaged[1000:3000] = bytes(2000)
+    (tmp_path / "damaged.onnx").write_bytes(damaged)
+    hands.load(replace(built_in(), path=tmp_path / "damaged.onnx"))
+    hands.submit(JPEG)
+    refused, fault = hands.expect(Faulted), hands.expect(Faulted)
+    assert (refused.job, refused.model, refused.kind) == (0, "bgrd-lite", "model")
+    assert "damaged" in refused.text
+    assert (fault.job, fault.kind, fault.text) == (1, "model", refused.text)
+    hands.load(built_in())
+    hands.expect(Loaded)
+    hands.work(JPEG)
+
+
+@pytest.mark.parametrize("data", [b"", b"no model", JPEG])
+def test_what_is_no_model_is_the_models_fault(fresh: tuple[LaneProcess, Hands], tmp_path: Path, data: bytes) -> None:
+    """Any bytes at all under a model's name end in a sentence, not in the lane's death."""
+    _, hands = fresh
+    (tmp_path / "odd.onnx").write_bytes(data)
+    hands.load(ModelChoice(name="odd", path=tmp_path / "odd.onnx"))
+    assert hands.expect(Faulted).kind == "model"
+
+
+def test_a_wrong_hash_is_refused_before_anything_is_built(fresh: tuple[LaneProcess, Hands]) -> None:
+    """A file that is not the one in the catalogue is not run; both hashes are named."""
+    _, hands = fresh
+    hands.load(replace(built_in(), sha256="ab" * 32))
+    fault = hands.expect(Faulted)
+    assert (fault.job, fault.kind, fault.stage) == (0, "model", "load")
+    assert "ab" * 32 in fault.text
+    assert str(built_in().sha256) in fault.text
+
+
+def test_a_dropped_model_is_gone(fresh: tuple[LaneProcess, Hands], tmp_path: Path) -> None:
+    """Its memory is given back; a job for it is the model's fault until it is loaded again."""
+    _, hands = fresh
+    (tmp_path / "tiny.onnx").write_bytes(model(spec={"name": "tiny", "side": 32}))
+    hands.load(ModelChoice(name="tiny", path=tmp_path / "tiny.onnx"))
+    hands.expect(Loaded)
+    hands.work(JPEG, recipe=Recipe(model="tiny"))
+    hands.channel.send(Drop(model="tiny"))
+    hands.submit(JPEG, recipe=Recipe(model="tiny"))
+    fault = hands.expect(Faulted)
+    assert fault.kind == "model"
+
+
+def test_a_lane_ends_when_its_parent_closes_the_socket(fresh: tuple[LaneProcess, Hands]) -> None:
+    """Idle or waiting for an answer, the end of the socket is its end, and a clean one."""
+    lane, hands = fresh
+    hands.load(built_in())
+    hands.expect(Loaded)
+    hands.submit(JPEG)
+    hands.expect(Hashed)
+    hands.channel.close()
+    assert lane.wait_or_kill(20) == "ended with status 0"
+
+
+def test_terminal_signals_are_not_for_lanes(process: tuple[LaneProcess, Hands]) -> None:
+    """Ctrl-C and a closed terminal are the parent's to answer."""
+    lane, hands = process
+    os.kill(lane.pid, signal.SIGINT)
+    os.kill(lane.pid, signal.SIGHUP)
+    hands.work(JPEG)
+    assert not lane.reaped()
+
+
+def test_a_lane_dies_with_its_parent() -> None:
+    """Kill -9 of the parent ends its lane, even one whose socket somebody else holds open."""
+    code = (
+        "import sys, time\n"
+        "from bgrd.engine.process import start_lane\n"
+        "lane = start_lane(); lane.channel.receive(); print(lane.pid, flush=True); time.sleep(3600)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        lane = int(parent.stdout.readline())
+        # Held here too: the end of the socket cannot be what ends the lane.
+        held = _steal_socket(parent.pid)
+        parent.kill()
+        until(lambda: not _alive(lane))
+        os.close(held)
+
+
+def _steal_socket(pid: int) -> int:
+    """Get a copy of the only socket of a process: pidfd_getfd(2)."""
+    sockets = [int(fd) for fd in os.listdir(f"/proc/{pid}/fd") if "socket" in os.readlink(f"/proc/{pid}/fd/{fd}")]
+    pidfd = os.pidfd_open(pid)
+    try:
+        got = int(ctypes.CDLL(None, use_errno=True).syscall(438, pidfd, sockets[-1], 0))
+    finally:
+        os.close(pidfd)
+    if got < 0:
+        pytest.skip("this kernel does not let descriptors be taken over")
+    return got
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_an_odd_message_is_a_fault_and_no_end() -> None:
+    """What no parent sends is answered with a fault; the lane goes on to the end of the socket."""
+    ours, theirs = Channel.pair()
+    ours.send(Hello(pid=1))
+    ours._socket.shutdown(socket.SHUT_WR)
+    Lane(theirs).serve()
+    received = ours.receive()
+    assert received is not None
+    assert isinstance(received[0], Hello)
+    received = ours.receive()
+    assert received is not None
+    assert isinstance(received[0], Faulted)
+    assert received[0].kind == "unknown"
+    ours.close()
+    theirs.close()
+
+
+def test_the_longest_odd_text_fits_a_packet() -> None:
+    """However long and odd an error's words are, the fault gets through: a lane must not die of telling."""
+    ours, theirs = Channel.pair()
+    lane = Lane(theirs)
+    lane._send_fault(1, "m", UnknownFault("\U0001f600" * 10_000), trace="\U0001f600" * 20_000)
+    received = ours.receive()
+    assert received is not None
+    assert isinstance(received[0], Faulted)
+    assert received[0].text.startswith("\U0001f600")
+    ours.close()
+    theirs.close()

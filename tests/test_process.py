@@ -1,0 +1,107 @@
+"""One lane's operating-system side, with real processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bgrd.engine.process import LaneProcess, kernel_oom_kills, lane_environment, start_lane
+from bgrd.engine.wire import Channel
+from tests.inboxes import until
+
+WAITS = "import sys, socket; socket.socket(fileno=int(sys.argv[1])).recv(1)"
+"""A stand-in for a lane: ends when the socket does."""
+
+
+def started(code: str) -> LaneProcess:
+    """Start Python code as a lane."""
+    return start_lane(("-c", code))
+
+
+def test_a_lane_ends_when_its_socket_is_closed() -> None:
+    """Closing the parent's end is all it takes, and its end is told in words."""
+    lane = started(WAITS)
+    assert not lane.reaped()
+    assert lane.resident_bytes() > 0
+    lane.channel.close()
+    assert lane.wait_or_kill(20) == "ended with status 0"
+    assert lane.reaped()
+    assert lane.resident_bytes() == 0
+
+
+def test_a_lane_that_does_not_end_is_killed() -> None:
+    """After the time given it is ended by force; that it is gone is seen afterwards."""
+    lane = started("import time; time.sleep(3600)")
+    assert lane.wait_or_kill(0.01) == "did not end in time"
+    until(lane.reaped)
+    assert lane.wait_or_kill(1) == "was killed"
+    lane.channel.close()
+
+
+def test_how_a_lane_died_is_told() -> None:
+    """A signal is named; killing what is gone is harmless."""
+    lane = started("import os, signal; os.kill(os.getpid(), signal.SIGABRT)")
+    assert lane.wait_or_kill(20) == "died of SIGABRT"
+    lane.kill()
+    lane.channel.close()
+
+
+def test_a_lane_is_told_its_socket_and_its_parent() -> None:
+    """The last two arguments are the inherited descriptor and the parent's id; standard input is empty."""
+    code = (
+        "import os, socket, sys\n"
+        "assert int(sys.argv[2]) == os.getppid() and os.getpgid(0) == os.getpid()\n"
+        "assert sys.stdin.read() == ''\n"
+        "socket.socket(fileno=int(sys.argv[1])).send(b'x')\n"
+    )
+    lane = started(code)
+    assert lane.wait_or_kill(20) == "ended with status 0"
+    lane.channel.close()
+
+
+def test_nothing_in_the_working_directory_is_imported(tmp_path: Path) -> None:
+    """`bgrd once` runs among people's files: a module lying there is not the lane's."""
+    (tmp_path / "hashlib.py").write_text("raise SystemExit(9)")
+    code = "from bgrd.engine.process import start_lane; lane = start_lane(); lane.channel.receive();"
+    code += "lane.channel.close(); print(lane.wait_or_kill(30))"
+    run = subprocess.run([sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert run.stdout == "ended with status 0\n"
+
+
+def test_no_lane_means_no_open_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system starts no process, OSError is raised and the socket pair is closed."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    before = set(os.listdir("/proc/self/fd"))
+    monkeypatch.setattr("bgrd.engine.process.subprocess.Popen", refuse)
+    with pytest.raises(BlockingIOError):
+        start_lane()
+    assert set(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_lane_has_no_thread_pools_and_no_ear_of_the_service_manager() -> None:
+    """The environment is the daemon's but for that."""
+    environment = lane_environment({"NOTIFY_SOCKET": "/x", "WATCHDOG_USEC": "1", "OMP_NUM_THREADS": "8", "A": "b"})
+    assert environment == {"A": "b", "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def test_the_kernels_count_of_memory_kills_is_a_number() -> None:
+    """Whatever this kernel counts, it only grows."""
+    assert 0 <= kernel_oom_kills() <= kernel_oom_kills()
+
+
+def test_the_other_end_is_closed_in_the_parent() -> None:
+    """A lane that dies is seen at once: nobody else holds its end of the socket."""
+    lane = started("import time; time.sleep(3600)")
+    os.kill(lane.pid, signal.SIGKILL)
+    assert isinstance(lane.channel, Channel)
+    assert lane.channel.receive() is None
+    assert lane.wait_or_kill(20) == "was killed"
+    lane.channel.close()
