@@ -4,7 +4,7 @@ The flow, in order, and where each stage lives:
 
     arrival         intake/watch.py, intake/scan.py
     settle          intake/settle.py
-    journal         journal.py
+    journal         journal/journal.py
     claim           engine/dispatch.py
     read            engine/lane.py
     decode          imaging/decode.py
@@ -14,8 +14,8 @@ The flow, in order, and where each stage lives:
     compose         imaging/compose.py
     encode          imaging/encode.py
     verify          engine/lane.py
-    commit          outbox.py
-    source policy   source.py
+    commit          delivery/commit.py
+    source policy   delivery/source.py
 """
 
 from __future__ import annotations

@@ -1,0 +1,109 @@
+"""argv to one command; errors to exit codes (sysexits).
+
+Heavy modules are imported by the command that needs them: `bgrd --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+from bgrd import __version__
+from bgrd.errors import BgrdError
+
+__all__ = ["entry", "main", "parser"]
+
+_DESCRIPTION = """\
+Cuts the subject out of every picture that lands in an inbox folder.
+
+Without a configuration, bgrd watches ~/bgr/inbox and puts cut-outs into ~/bgr/outbox,
+with the built-in model and without network. Start it with `bgrd run`.
+"""
+
+_EPILOGUE = """\
+exit codes: 0 done, 1 some pictures failed, 64 the command line makes no sense, 66 an input is missing,
+            73 an output cannot be made, 74 the journal cannot be used, 75 another bgrd is at work,
+            78 the configuration is wrong
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Make the parser of the whole command line."""
+    top = argparse.ArgumentParser(
+        prog="bgrd",
+        description=_DESCRIPTION,
+        epilog=_EPILOGUE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"bgrd {__version__}")
+    top.add_argument(
+        "-c",
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="the configuration (default: $XDG_CONFIG_HOME/bgrd/config.toml, if there is one)",
+    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser(
+        "run",
+        help="watch the inboxes until stopped",
+        description="Watch the inboxes until stopped. SIGHUP reads the configuration anew; SIGTERM or Ctrl-C finishes "
+        "the pictures under way and ends, a second one ends at once. Nothing is lost either way.",
+    )
+    once = commands.add_parser(
+        "once",
+        help="process what is there now, or the files named, then exit",
+        description="Without FILE: process what is in the inboxes and exit. With files or folders: cut those out into "
+        "-o DIR, never replacing a file, without touching them and without journal or inbox.",
+    )
+    once.add_argument("file", nargs="*", type=Path, metavar="FILE", help="a picture, or a folder of pictures")
+    once.add_argument("-o", "--output", type=Path, metavar="DIR", help="where results go (default: here)")
+    once.add_argument("--model", help="the model to use (default: that of [defaults])")
+    once.add_argument("--no-progress", action="store_true", help="no progress bar, even on a terminal")
+    check = commands.add_parser(
+        "check",
+        help="look whether everything is in order",
+        description="Look at configuration, folders, models and limits. Every line says OK or what to do.",
+    )
+    check.add_argument(
+        "--accept-mounts",
+        action="store_true",
+        help="the folders lie where they should now: remember these file systems",
+    )
+    status = commands.add_parser(
+        "status",
+        help="show what bgrd is doing",
+        description="Show folders, counts, and what waits or failed and why.",
+    )
+    status.add_argument("--json", action="store_true", help="for scripts; odd names carry their exact bytes in base64")
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; gives the exit code. A failure is one sentence on standard error."""
+    options = parser().parse_args(arguments)
+    try:
+        command = import_module(f"bgrd.cli.{options.command}")
+        return int(command.command(options))
+    except BgrdError as error:
+        print(f"bgrd: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader of our output went away; what is left in the buffer is nobody's.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def entry() -> None:
+    """Run as a program; argparse's own errors get sysexits' EX_USAGE."""
+    try:
+        code = main()
+    except SystemExit as error:
+        code = os.EX_USAGE if error.code == 2 else int(error.code or 0)
+    sys.exit(code)

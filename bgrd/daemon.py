@@ -1,0 +1,298 @@
+"""The daemon's life: startup, main loop, reload, shutdown. Signal handlers only set flags.
+
+Stop order: intake, claiming, lanes (drained within `stop_seconds`), committers, journal, locks.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any
+
+from bgrd import __version__
+from bgrd.check import prepare_folders
+from bgrd.config.load import custom_models, folders
+from bgrd.config.settings import Settings
+from bgrd.engine.capacity import lanes_and_threads, measure
+from bgrd.engine.dispatch import Dispatcher, Report
+from bgrd.engine.loop import Loop
+from bgrd.engine.pool import Limits, Pool
+from bgrd.errors import BgrdError, ConfigError
+from bgrd.journal.journal import open_journal
+from bgrd.lock import hold
+from bgrd.pulse import Pulse, identity, summary
+from bgrd.roster import Plan, Roster
+from bgrd.telemetry import status
+from bgrd.telemetry.log import logger
+from bgrd.telemetry.notify import Notifier
+
+__all__ = ["Daemon", "limits_of", "plan_of"]
+
+_START_SECONDS = 30.0
+_LOOK_SECONDS = 0.05
+_PING_SECONDS = 5.0
+_ABANDON_SECONDS = 5.0
+_PRUNE_SECONDS = 86_400.0
+_HISTORY_SECONDS = 90 * 86_400.0
+_WARNINGS = frozenset(
+    {"job.failed", "folder.blocked", "folder.busy", "folder.unavailable", "watch.lost", "watch.limit", "daemon.short"}
+)
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Turn the settings' zeros into what this machine allows."""
+    capacity = measure()
+    memory = settings.memory_limit or capacity.memory_bytes // 2
+    lanes, threads = lanes_and_threads(capacity, lanes=settings.lanes, threads=settings.threads, memory_limit=memory)
+    return Limits(
+        lanes=lanes,
+        threads=threads,
+        memory_bytes=memory,
+        model_bytes=settings.model_memory or memory // 2,
+        job_seconds=settings.job_seconds,
+        idle_unload_seconds=settings.idle_unload_seconds or float("inf"),
+    )
+
+
+def plan_of(settings: Settings) -> Plan:
+    """Give what the settings want served. Raises ConfigError."""
+    return Plan(
+        folders=folders(settings),
+        models=custom_models(settings),
+        models_directory=settings.models_directory,
+    )
+
+
+class Daemon:
+    """Runs until it is told to stop, or with `until_done` until nothing is left to do.
+
+    `load` reads the configuration anew at start and at each reload; `watcher` is told every event the log gets.
+    Making one takes the lock on the state directory and opens the journal. Raises BgrdError.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[], Settings],
+        *,
+        notifier: Notifier,
+        until_done: bool = False,
+        watcher: Report | None = None,
+    ) -> None:
+        self._load = load
+        self._notifier = notifier
+        self._until_done = until_done
+        self._watcher = watcher
+        self._log = logger()
+        self._settings = settings = load()
+        plan = plan_of(settings)
+        self._stops = 0
+        self._reload_asked = False
+        self._in_terminal = False
+        self._ready = False
+        self._prune_at = 0.0
+        self._lock = hold(settings.state_directory)
+        self._journal = open_journal(settings.state_directory)
+        self._loop = Loop()
+        self._dispatcher = Dispatcher(report=self._report, wake=self._loop.wake, max_pixels=settings.max_pixels)
+        self._pool = Pool(
+            limits_of(settings),
+            events=self._dispatcher,
+            clock=time.monotonic,
+            watch=self._loop.watch,
+            unwatch=self._loop.unwatch,
+        )
+        self._dispatcher.use(self._pool)
+        self._roster = Roster(
+            plan, self._journal, self._dispatcher, self._pool, report=self._report, wake=self._loop.wake
+        )
+        self._pulse = Pulse(notifier, status.location(settings.state_directory), beats=self._beats, facts=self._facts)
+
+    def run(self) -> None:
+        """Start, work, stop. Raises BgrdError when it cannot start or cannot go on; everything is left in order."""
+        try:
+            self._listen()
+            self._start()
+            self._work()
+        except BaseException:
+            self._stops = 2  # nobody is left to wait for
+            raise
+        finally:
+            self._stop()
+
+    # Startup
+
+    def _start(self) -> None:
+        prepare_folders(self._roster.plan.folders)
+        recovery = self._journal.recover()
+        limits = self._pool.limits
+        self._report(
+            "daemon.start",
+            version=__version__,
+            lanes=limits.lanes,
+            threads=limits.threads,
+            memory_limit_bytes=limits.memory_bytes,
+            requeued=recovery.requeued,
+        )
+        if self._journal.exclusive:
+            self._report("journal.network", advice="keep state_directory on a local disk")
+        self._roster.open_all(recovery)
+
+    # Main loop
+
+    def _work(self) -> None:
+        """Go round until told to stop; each turn does all that is due and then waits for the next thing."""
+        while not self._stops and not (self._until_done and self._all_done()):
+            if self._reload_asked:
+                self._reload_asked = False
+                self._reload()
+            self._roster.tend()
+            self._turn(self._get_ready(), self._prune(), time.monotonic() + _LOOK_SECONDS if self._until_done else None)
+
+    def _turn(self, *wanted: float | None) -> None:
+        """Do what is due now, then wait for a lane, a thread, a signal or the next due second."""
+        now = time.monotonic()
+        due = [*wanted, self._dispatcher.step(now), self._pulse.tick(now)]
+        for fileno in self._loop.wait(min((second for second in due if second is not None), default=None)):
+            self._pool.handle(fileno)
+
+    def _get_ready(self) -> float | None:
+        """Say READY once the roster is; ask systemd for more time until then."""
+        if self._ready:
+            return None
+        if self._roster.ready:
+            self._ready = True
+            self._report("daemon.ready", inboxes=[folder.inbox for folder in self._roster.plan.folders])
+            self._notifier.ready(summary(self._facts()))
+            return None
+        self._notifier.extend_timeout(_START_SECONDS)
+        return time.monotonic() + 1.0
+
+    def _prune(self) -> float:
+        """Once a day, have the journal forget the details of what is long over."""
+        now = time.monotonic()
+        if self._ready and now >= self._prune_at:
+            self._journal.prune(time.time() - _HISTORY_SECONDS)
+            self._prune_at = now + _PRUNE_SECONDS
+        return max(self._prune_at, now + 1.0)
+
+    def _all_done(self) -> bool:
+        """Say whether nothing is left that could be done now."""
+        return self._ready and self._dispatcher.idle() and self._roster.quiet
+
+    # Reload
+
+    def _reload(self) -> None:
+        """Read the configuration aside; swap to it, or keep the old one and say why."""
+        self._notifier.reloading()
+        try:
+            settings = self._load()
+            self._refuse_unswappable(settings)
+            plan = plan_of(settings)
+            prepare_folders(plan.folders)
+        except BgrdError as error:
+            self._report("reload.rejected", reason=str(error))
+        else:
+            self._swap(settings, plan)
+        self._notifier.ready(summary(self._facts()))
+
+    def _refuse_unswappable(self, settings: Settings) -> None:
+        if settings.state_directory != self._settings.state_directory:
+            text = "state_directory cannot change while bgrd runs: restart it"
+            raise ConfigError(text)
+
+    def _swap(self, settings: Settings, plan: Plan) -> None:
+        """Finish what runs in folders that change or go, within `stop_seconds`, then serve the new plan."""
+        leaving = self._roster.leave(plan)
+        deadline = time.monotonic() + self._settings.stop_seconds
+        while not all(self._dispatcher.idle(name) for name in leaving):
+            if self._stops:
+                return
+            if time.monotonic() >= deadline:
+                self._dispatcher.abort()
+            self._turn(time.monotonic() + _LOOK_SECONDS)
+        self._settings = settings
+        self._pool.limits = limits_of(settings)
+        self._dispatcher.max_pixels = settings.max_pixels
+        self._roster.swap(plan, leaving, seconds=_ABANDON_SECONDS)
+        self._report("reload.done", folders=len(self._roster))
+
+    # Shutdown
+
+    def _stop(self) -> None:
+        """Take nothing new, finish what runs within `stop_seconds`, put the rest back, end everything."""
+        self._notifier.stopping()
+        deadline = time.monotonic() + self._settings.stop_seconds
+        self._roster.stop_intake()
+        self._dispatcher.claiming = False
+        self._dispatcher.give_back()
+        self._report("daemon.stop", running=self._pool.busy)
+        clean = False
+        try:
+            while not self._dispatcher.idle() and time.monotonic() < deadline and self._stops < 2:
+                # A turn may close the last job and then wait: it must look again soon.
+                self._turn(time.monotonic() + _LOOK_SECONDS)
+            if not self._dispatcher.idle():
+                self._dispatcher.abort()
+            clean = self._roster.close(_ABANDON_SECONDS)
+        finally:
+            self._pool.close()
+            self._journal.close(clean=clean)
+            self._pulse.remove()
+            self._report("daemon.end", clean=clean)
+            self._lock.close()
+            self._loop.close()
+
+    # Signals, events, facts
+
+    def _listen(self) -> None:
+        # Asked now: when a terminal is closed it controls us no more by the time its SIGHUP is here.
+        self._in_terminal = _has_terminal()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._on_signal)
+        # A writer that breaks a lease must never end us, whatever signal the kernel chooses.
+        signal.signal(signal.SIGIO, signal.SIG_IGN)
+        self._loop.listen()
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGHUP and not self._in_terminal:
+            self._reload_asked = True
+        else:
+            self._stops += 1
+
+    def _report(self, event: str, **facts: Any) -> None:
+        """Log an event, at the level it deserves, and note that the status file is out of date."""
+        level = logging.WARNING if event in _WARNINGS else logging.INFO
+        self._log.log(level, event, **facts)
+        if self._watcher is not None:
+            self._watcher(event, **facts)
+        self._pulse.changed()
+
+    def _beats(self) -> Iterator[tuple[str, float, int]]:
+        """Give each loop's last round; the journal's is a round trip on its thread."""
+        now = time.monotonic()
+        yield "engine", self._dispatcher.beat, 0
+        yield "journal", now if self._journal.ping(_PING_SECONDS) else 0.0, 0
+        yield from self._roster.beats(now)
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            **identity(),
+            "version": __version__,
+            "ready": self._ready,
+            "lanes": list(self._pool.pids),
+            "late": self._pulse.late,
+            "folders": self._roster.facts(),
+        }
+
+
+def _has_terminal() -> bool:
+    """Say whether a terminal controls us: then SIGHUP means that it was closed."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True

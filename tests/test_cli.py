@@ -1,0 +1,334 @@
+"""The command line: exit codes, sentences on standard error, tables and JSON."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from bgrd import __version__
+from bgrd.cli.main import main, parser
+from bgrd.cli.once import _Tally
+from bgrd.delivery.source import version_of
+from bgrd.journal.journal import Journal
+from bgrd.lock import hold
+from bgrd.telemetry import status
+from tests.making import corners, encoded
+
+JPEG = encoded(corners(), "JPEG")
+ODD = b"caf\xe9 [red]\n.jpg"
+"""A name that is no UTF-8, and has a line break and what rich takes for markup."""
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a user of its own."""
+    for name in [name for name in os.environ if name.startswith(("XDG_", "BGRD_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("COLUMNS", "200")
+    (tmp_path / "home").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def state(home: Path) -> Path:
+    """Give the state directory, made."""
+    path = home / ".local/state/bgrd"
+    path.mkdir(parents=True)
+    return path
+
+
+def configure(home: Path, text: str) -> None:
+    """Write the configuration."""
+    path = home / ".config/bgrd/config.toml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run the program to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "bgrd", *map(str, arguments)], capture_output=True, text=True, check=False, timeout=50
+    )
+
+
+def test_help_names_every_command_and_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    """`bgrd --help` ends well and tells what there is to know; so does each command's."""
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    for word in ("run", "once", "check", "status", "~/bgr/inbox", "64", "66", "73", "74", "75", "78"):
+        assert word in text
+    for command in ("run", "once", "check", "status"):
+        with pytest.raises(SystemExit) as ended:
+            main([command, "--help"])
+        assert ended.value.code == 0
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """`bgrd --version` gives name and version."""
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"bgrd {__version__}\n"
+
+
+def test_help_loads_nothing_heavy() -> None:
+    """`bgrd --help` answers without pydantic, watchdog or anything that works on pictures."""
+    code = "import sys, bgrd.cli.main as m; m.parser().format_help(); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"pydantic", "watchdog", "rich", "numpy", "PIL", "onnxruntime", "sqlite3"} & set(loaded)
+
+
+def test_every_command_has_its_module() -> None:
+    """What the parser offers can be imported and has `command`."""
+    actions = parser()._subparsers
+    assert actions is not None
+    (choices,) = [action.choices for action in actions._group_actions]
+    assert choices is not None
+    for name in choices:
+        assert callable(import_module(f"bgrd.cli.{name}").command)
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["dance"], ["status", "--yaml"], ["once", "--model", "x"], ["once", "-o", "."]]
+)
+def test_a_command_line_that_makes_no_sense_is_64(arguments: list[str]) -> None:
+    """Unknown commands and options, and options that do not go together."""
+    ended = run(*arguments)
+    assert ended.returncode == 64
+    assert ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_missing_input_is_66(capsys: pytest.CaptureFixture[str]) -> None:
+    """The file is named."""
+    assert main(["once", "nowhere.jpg"]) == 66
+    assert capsys.readouterr().err == "bgrd: there is no file nowhere.jpg\n"
+
+
+def test_an_output_that_cannot_be_made_is_73(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file stands where the output folder should be."""
+    (tmp_path / "a.jpg").write_bytes(JPEG)
+    (tmp_path / "out").write_bytes(b"")
+    assert main(["once", "a.jpg", "-o", "out/below"]) == 73
+    assert capsys.readouterr().err.startswith("bgrd: the folder out/below cannot be made")
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["check"]])
+def test_a_journal_that_cannot_be_used_is_74(
+    state: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    """What is no journal is not replaced by one; the sentence says what to do."""
+    (state / "journal.db").write_bytes(b"no journal" * 1000)
+    assert main(arguments) == 74
+    assert "move it away" in capsys.readouterr().err
+    assert (state / "journal.db").read_bytes() == b"no journal" * 1000
+
+
+@pytest.mark.parametrize("arguments", [["once"], ["run"]])
+def test_a_second_bgrd_is_75(state: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    """Whoever holds the state is named; nothing is worked on twice."""
+    lock = hold(state)
+    assert main(arguments) == 75
+    assert str(os.getpid()) in capsys.readouterr().err
+    lock.close()
+
+
+@pytest.mark.parametrize("arguments", [["run"], ["once"], ["once", "a.jpg"], ["check"], ["status"]])
+def test_a_wrong_configuration_is_78(home: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    """Every command says which key is wrong."""
+    configure(home, "[defaults]\nthreshold = 7\n")
+    assert main(arguments) == 78
+    error = capsys.readouterr().err
+    assert error.startswith("bgrd: ")
+    assert "threshold" in error
+
+
+def test_a_configuration_that_was_named_and_is_missing_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """`-c FILE` means that file and no other."""
+    assert main(["-c", "nowhere.toml", "status"]) in {66, 78}
+    assert "nowhere.toml" in capsys.readouterr().err
+
+
+def test_an_unknown_model_is_78(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The known ones are named."""
+    (tmp_path / "a.jpg").write_bytes(JPEG)
+    assert main(["once", "--model", "nonesuch", "a.jpg"]) == 78
+    assert "bgrd-lite" in capsys.readouterr().err
+
+
+def test_check_says_ok_or_what_to_do(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the defaults everything is in order and the default folders are there; a missing inbox is wrong and 78."""
+    assert main(["check"]) == 0
+    text = capsys.readouterr().out
+    assert "OK" in text
+    assert "wrong" not in text
+    assert (home / "bgr/inbox").is_dir()
+    configure(home, '[[folder]]\nname = "f"\ninbox = "/nowhere/[/in]"\noutbox = "/nowhere/out"\n')
+    assert main(["check"]) == 78
+    text = capsys.readouterr().out
+    assert "wrong" in text
+    assert "/nowhere/[/in]" in text, "a name is no markup"
+    assert "->" in text
+
+
+def test_check_accepts_mounts(home: Path, state: Path) -> None:
+    """`--accept-mounts` remembers where the folders lie now."""
+    assert main(["check", "--accept-mounts"]) == 0
+    journal = Journal(state / "journal.db")
+    assert all(journal.mount("default", role) for role in ("inbox", "outbox"))
+    journal.close()
+
+
+def failed_job(home: Path, state: Path) -> None:
+    """Have the journal hold a failed job with an odd name."""
+    inbox = home / "bgr/inbox"
+    inbox.mkdir(parents=True)
+    file = os.path.join(os.fsencode(inbox), ODD)
+    with open(file, "wb") as stream:
+        stream.write(b"bad")
+    journal = Journal(state / "journal.db")
+    journal.admit("default", [(ODD, version_of(os.lstat(file)))])
+    job = journal.claim("default", oldest=False, now=0.0)
+    assert job is not None
+    journal.fail(job.id, kind="input", reason="it is [bold]damaged[/]", note=None)
+    journal.close()
+
+
+def test_status_is_a_table(home: Path, state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Folders with counts, then what failed and why, a line each, odd names harmless; 3: not running."""
+    failed_job(home, state)
+    assert main(["status"]) == 3
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "bgrd is not running"
+    assert lines[1].split() == ["folder", "state", "ready", "running", "waiting", "retry", "failed", "done", "inbox"]
+    assert lines[2].split() == ["default", "not", "running", "0", "0", "0", "0", "1", "0", str(home / "bgr/inbox")]
+    assert lines[3] == r"failed: default/caf\xe9 [red]\n.jpg: it is [bold]damaged[/]"
+    assert len(lines) == 4
+
+
+def test_status_as_json_keeps_odd_names_exact(home: Path, state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A script can find the very file; a plain name has no second form."""
+    failed_job(home, state)
+    assert main(["status", "--json"]) == 3
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["running"], facts["pid"]) == (False, None)
+    assert facts["folders"]["default"]["jobs"] == {"failed": 1}
+    assert facts["folders"]["default"]["inbox"] == {"name": str(home / "bgr/inbox")}
+    (job,) = facts["troubled"]
+    assert base64.b64decode(job["path"]["base64"]) == ODD
+    assert (job["path"]["name"], job["kind"], job["due"]) == (r"caf\xe9 [red]\n.jpg", "input", None)
+
+
+def test_status_without_anything_makes_nothing(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Asking is no start: no journal, no folders."""
+    assert main(["status"]) == 3
+    assert "not running" in capsys.readouterr().out
+    assert not (home / ".local").exists()
+    assert not (home / "bgr").exists()
+
+
+def test_status_of_a_running_daemon(home: Path, state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """While the process of the status file lives, what it says is shown, also what is still being written; exit 0."""
+    code = "import sys, time; print(1, flush=True); time.sleep(60)  # bgrd"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        folder = {"state": "blocked", "reason": "the outbox is full", "writing": [ODD], "watch": "inotify"}
+        facts = {"pid": other.pid, "version": "9", "ready": True, "lanes": [1, 2], "folders": {"default": folder}}
+        status.write(state / "status.json", facts)
+        assert main(["status"]) == 0
+        text = capsys.readouterr().out
+        assert main(["status", "--json"]) == 0
+        told = json.loads(capsys.readouterr().out)
+        other.kill()
+    assert text.startswith(f"bgrd 9 runs as process {other.pid}, 2 lanes\n")
+    assert "default: the outbox is full\n" in text
+    assert r"default: caf\xe9 [red]\n.jpg is still being written" in text
+    assert base64.b64decode(told["folders"]["default"]["writing"][0]["base64"]) == ODD
+    assert main(["status"]) == 3, "a dead process's word is not taken"
+
+
+def test_once_on_files_tells_failures_in_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A failing picture is exit 1 with its name and reason; the others are done; a run without failure is 0."""
+    (tmp_path / "good.jpg").write_bytes(JPEG)
+    with open(os.path.join(os.fsencode(tmp_path), ODD), "wb") as stream:
+        stream.write(b"this is no picture")
+    files = ["good.jpg", os.fsdecode(ODD)]
+    assert main(["once", "--no-progress", *files, "-o", "out"]) == 1
+    error = capsys.readouterr().err
+    assert "1 done, 1 failed" in error
+    (row,) = [line for line in error.splitlines() if line.startswith(r"caf\xe9 [red]\n.jpg")]
+    assert "not a picture" in row
+    with Image.open(tmp_path / "out/good.png") as image:
+        assert image.size == (48, 32)
+    assert sorted(os.listdir(tmp_path / "out")) == ["good.png"]
+    assert main(["once", "good.jpg", "-o", "out"]) == 0
+    assert sorted(os.listdir(tmp_path / "out")) == ["good.jpg.png", "good.png"]
+    assert not (tmp_path / "home/.local").exists(), "no journal, no lock"
+
+
+def test_once_on_the_inboxes(home: Path) -> None:
+    """What is there is done and it ends; a failure is exit 1 and in the table."""
+    inbox = home / "bgr/inbox"
+    inbox.mkdir(parents=True)
+    (inbox / "good.jpg").write_bytes(JPEG)
+    ended = run("once")
+    assert (ended.returncode, "1 done, 0 failed" in ended.stderr) == (0, True), ended.stderr
+    (inbox / "bad.jpg").write_bytes(b"\xff\xd8\xff\xe0 this is no picture, only said to be" * 10 + b"\xff\xd9")
+    ended = run("once")
+    assert (ended.returncode, "1 failed" in ended.stderr) == (1, True), ended.stderr
+    assert "bad.jpg" in ended.stderr
+    assert (home / "bgr/outbox/good.png").exists()
+
+
+def test_the_tally_of_a_run_is_how_things_stand_at_its_end() -> None:
+    """What waited and was done is done; what is in retry, or its folder blocked, is no silent success."""
+    shown: list[tuple[int, int]] = []
+    tally = _Tally(lambda done, total: shown.append((done, total)))
+    tally("intake.admitted", folder="f", count=3)
+    tally("job.waiting", folder="f", path=b"a", reason="incomplete")
+    tally("job.done", folder="f", path=b"a")
+    tally("job.retry", folder="f", path=b"b", reason="it died")
+    tally("job.waiting", folder="f", path=b"c", reason="still copying")
+    tally("job.withdrawn", folder="f", path=b"c")
+    tally("folder.blocked", folder="g", reason="no model")
+    tally("folder.unavailable", folder="h", reason="no share")
+    tally("folder.available", folder="h")
+    tally("watch.mode", folder="f")
+    assert tally.done == 1
+    assert tally.trouble == {("f", b"b"): "it died", ("g", b""): "no model"}
+    assert shown[-1] == (3, 3)
+
+
+def test_a_reader_that_goes_away_is_no_traceback(home: Path) -> None:
+    """`bgrd check | head -0`: quiet, and not a success."""
+    ended = subprocess.run(
+        f"{sys.executable} -m bgrd --help | true; {sys.executable} -m bgrd status --json | true",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Traceback" not in ended.stderr
+
+
+def test_an_interrupt_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C in a command that has no end of its own is the shell's usual code."""
+
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bgrd.cli.status.command", interrupted)
+    assert main(["status"]) == 130

@@ -1,0 +1,156 @@
+"""The house: who may import whom."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1] / "bgrd"
+
+LAYERS = """
+__main__
+cli.main
+cli.check | cli.once | cli.run | cli.status
+daemon
+once | roster
+pulse | station
+engine.dispatch
+engine.rota
+check | config.example | engine.desk
+committer | engine.lane | intake.walker
+config.load | delivery.leftovers | delivery.recall | engine.pipeline | intake.rounds
+config.plan | delivery.commit | delivery.failure | engine.pool | examine | intake.survey
+delivery.claim | engine.blame | journal.journal
+delivery.probe | delivery.source | imaging.decode | intake.admission | models.store
+journal.arrivals | journal.outcomes | journal.turns
+delivery.archive | delivery.notes | delivery.outbox | engine.slot | imaging.png | intake.ears | intake.scan | lock
+imaging.compose | imaging.encode | imaging.matte | imaging.prepare | imaging.tiff | intake.guard | intake.lease
+config.settings | delivery.beneath | delivery.ladder | engine.events | engine.process | engine.verdict | models.session
+imaging.complete | intake.protocol | intake.settle | intake.watch | journal.ledger | models.catalogue | telemetry.log
+config.values | delivery.naming | engine.capacity | engine.loop | engine.wire | intake.mounts | models.spec
+imaging.colour | imaging.metadata | imaging.picture | imaging.quiet | intake.ignore | intake.pace | journal.database
+telemetry.notify | telemetry.status
+errors | escape | job | kernel
+"""
+"""A line may import from lines below it, never from above, and within a line never sideways. Every module is here."""
+
+OWNERS = {
+    "watchdog": {"intake.watch"},
+    "sqlite3": {"journal.database"},
+    "onnxruntime": {"models.session"},
+    "pydantic": {"config.load", "config.settings"},
+    "pydantic_settings": {"config.load", "config.settings"},
+    "structlog": {"telemetry.log"},
+    "rich": {"cli.check", "cli.once", "cli.status"},
+}
+"""The only modules that may import a heavy library."""
+
+PIXELS = {"PIL", "numpy", "pillow_heif", "onnxruntime"}
+"""What the parent never loads."""
+
+
+@cache
+def modules() -> dict[str, Path]:
+    """Give every module below bgrd by its dotted name; packages are left out, they hold only their docstring."""
+    found = {}
+    for path in ROOT.rglob("*.py"):
+        if path.name != "__init__.py":
+            found[".".join(path.relative_to(ROOT).with_suffix("").parts)] = path
+    return found
+
+
+@cache
+def imported(name: str) -> frozenset[str]:
+    """Give what a module imports, wherever in the file: our own modules without `bgrd.`, others by their top name."""
+    found = set()
+    for node in ast.walk(ast.parse(modules()[name].read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {_ours(f"{node.module}.{alias.name}") or _ours(node.module) or node.module for alias in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {_ours(alias.name) or alias.name.partition(".")[0] for alias in node.names}
+    return frozenset(entry if entry in modules() else entry.partition(".")[0] for entry in found)
+
+
+def _ours(dotted: str) -> str:
+    name = dotted.removeprefix("bgrd.")
+    return name if name in modules() else ""
+
+
+def rows() -> list[list[str]]:
+    """Give the table's lines."""
+    return [line.replace("|", " ").split() for line in LAYERS.strip().splitlines()]
+
+
+def test_every_module_has_its_place() -> None:
+    """The table names every module once, and nothing else."""
+    named = [name for row in rows() for name in row]
+    assert sorted(named) == sorted(modules())
+
+
+@pytest.mark.parametrize("name", sorted(modules()))
+def test_imports_point_down(name: str) -> None:
+    """No module imports from its own line or from one above."""
+    height = {entry: -number for number, row in enumerate(rows()) for entry in row}
+    wrong = {entry for entry in imported(name) & modules().keys() if height[entry] >= height[name]}
+    assert not wrong
+
+
+@pytest.mark.parametrize("library", sorted(OWNERS))
+def test_a_heavy_library_has_its_owners(library: str) -> None:
+    """Only the owners import it."""
+    importers = {name for name in modules() if library in imported(name)}
+    assert importers <= OWNERS[library]
+
+
+def test_pixels_stay_in_their_rooms() -> None:
+    """Pillow and numpy are imported by imaging, pipeline and session alone."""
+    importers = {name for name in modules() if imported(name) & PIXELS}
+    rooms = {name for name in importers if not name.startswith("imaging.")}
+    assert rooms <= {"engine.pipeline", "models.session"}
+
+
+def test_packages_hold_no_code() -> None:
+    """An `__init__` below bgrd is its docstring; only the top one has lazy names."""
+    for path in ROOT.rglob("__init__.py"):
+        if path.parent != ROOT:
+            assert len(ast.parse(path.read_text()).body) == 1, path
+
+
+def test_the_daemon_loads_no_pixels() -> None:
+    """Importing all that the parent runs brings in neither Pillow nor numpy nor onnxruntime."""
+    code = (
+        "import sys, bgrd, bgrd.cli.main, bgrd.cli.run, bgrd.cli.once, bgrd.cli.check, bgrd.cli.status;"
+        f"print(sorted({PIXELS!r} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_help_loads_no_library() -> None:
+    """`bgrd --help` comes from the standard library alone, so that it answers at once."""
+    code = (
+        "import sys, bgrd.cli.main; print(sorted({'pydantic', 'rich', 'structlog', 'watchdog'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", sorted(set(modules()) - {"__main__"}))
+def test_each_face_is_declared_sorted_and_true(name: str) -> None:
+    """`__all__` is there, in ruff's order, and names what exists."""
+    module = import_module(f"bgrd.{name}")
+    names = module.__all__
+    assert len(set(names)) == len(names)
+    assert all(hasattr(module, entry) for entry in names)
+
+
+def test_files_stay_small() -> None:
+    """No source file is longer than 300 lines."""
+    long = {name: lines for name, path in modules().items() if (lines := len(path.read_text().splitlines())) > 300}
+    assert not long
