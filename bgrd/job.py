@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -26,6 +27,7 @@ __all__ = [
     "Watching",
     "product_name",
     "recipe_hash",
+    "version_of",
 ]
 
 ProductKind = Literal["cutout", "mask"]
@@ -70,6 +72,16 @@ class Version:
     mtime_ns: int
     ctime_ns: int
     inode: int
+
+
+def version_of(status: os.stat_result) -> Version:
+    """Give the version a file has by this answer of `stat`."""
+    return Version(
+        size=status.st_size,
+        mtime_ns=status.st_mtime_ns,
+        ctime_ns=status.st_ctime_ns,
+        inode=status.st_ino,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bgrd.delivery.source import Applied, Opened, apply_policy, open_source, version_of
-from bgrd.job import Policy, Version
+from bgrd.delivery.source import Applied, Opened, apply_policy, open_source
+from bgrd.job import Policy, Version, version_of
 
 __all__ = ["JOB", "PATH", "PICTURE", "SHA256", "World", "answering"]
 

@@ -11,9 +11,9 @@ import pytest
 
 from bgrd.errors import StateError
 from bgrd.intake.admission import Admission
-from bgrd.intake.lease import version_of
 from bgrd.intake.mounts import Ground, mount_of, read_mounts
 from bgrd.intake.protocol import Arrival
+from bgrd.job import version_of
 from tests.inboxes import Clock, Heard, MemoryJournal, folder_at
 
 JPEG = b"\xff\xd8\xff\xe0" + bytes(100)

@@ -16,7 +16,7 @@ from PIL import Image
 from bgrd import __version__
 from bgrd.cli.main import main, parser
 from bgrd.cli.once import _Tally
-from bgrd.delivery.source import version_of
+from bgrd.job import version_of
 from bgrd.journal.journal import Journal
 from bgrd.lock import hold
 from bgrd.telemetry import status

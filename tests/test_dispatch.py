@@ -14,14 +14,13 @@ import pytest
 
 from bgrd.committer import Committer
 from bgrd.delivery.outbox import Outbox
-from bgrd.delivery.source import version_of
 from bgrd.engine.desk import Desk
 from bgrd.engine.dispatch import Dispatcher
 from bgrd.engine.events import Broken, Fed
 from bgrd.engine.loop import Loop
 from bgrd.engine.pool import Limits, Pool
 from bgrd.errors import FolderUnavailable, ModelFault, StateError
-from bgrd.job import ModelChoice, State
+from bgrd.job import ModelChoice, State, version_of
 from bgrd.journal.journal import Journal
 from tests.inboxes import Heard
 from tests.test_pool import LIMITS, start_null_lane

@@ -2,73 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from bgrd.job import Job, Result, State, Version
+from bgrd.job import State, Version
 from bgrd.journal.journal import Journal
-
-START = 1_700_000_000.0
-V1 = Version(size=10, mtime_ns=20, ctime_ns=30, inode=40)
-V2 = replace(V1, size=11)
-CHMOD = replace(V1, ctime_ns=31)
-SHA = "ab" * 32
-
-
-class Clock:
-    """A wall clock that is set by hand."""
-
-    def __init__(self) -> None:
-        self.now = START
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    """Give a clock that stands."""
-    return Clock()
-
-
-@pytest.fixture
-def journal(tmp_path: Path, clock: Clock) -> Iterator[Journal]:
-    """Give an empty journal."""
-    with contextlib.closing(Journal(tmp_path / "journal.db", clock=clock)) as opened:
-        yield opened
-
-
-def claimed(journal: Journal, path: bytes = b"a.jpg", version: Version = V1) -> Job:
-    """Admit a version and claim it."""
-    assert journal.admit("f", [(path, version)]) == 1
-    job = journal.claim("f", oldest=False, now=START)
-    assert job is not None
-    assert (job.path, job.version, job.state) == (path, version, State.RUNNING)
-    return job
-
-
-def result(target: bytes = b"a.png", sha256: str = SHA) -> Result:
-    """Give a result."""
-    return Result(target=target, size=5, sha256=sha256)
-
-
-def finish(journal: Journal, job: Job, *results: Result, sha256: str = SHA) -> None:
-    """Bring a running job to its good end."""
-    journal.hashed(job.id, sha256=sha256, recipe="r")
-    journal.intend(job.id, results or [result()])
-    journal.committed(job.id)
-    journal.done(job.id, details={"width": 3})
-
-
-def only(journal: Journal, *states: State) -> Job:
-    """Give the one job in these states."""
-    (job,) = journal.jobs(states=states or tuple(State), limit=10)
-    return job
+from tests.journals import CHMOD, SHA, START, V1, V2, Clock, claimed, finish, only, result
 
 
 class TestArrivals:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bgrd.intake.lease import facts, lease, shows_picture, version_of
+from bgrd.intake.lease import facts, lease, shows_picture
+from bgrd.job import version_of
 
 
 def test_a_file_open_for_writing_is_told_from_one_that_is_not(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bgrd.errors import FolderUnavailable
-from bgrd.intake.lease import version_of
 from bgrd.intake.scan import Walk, excluded_below, walk
+from bgrd.job import version_of
 
 
 def _paths(found: Walk) -> set[bytes]:

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 import bgrd.delivery.ladder
-from bgrd.delivery.source import Applied, open_source, unchanged, version_of
+from bgrd.delivery.source import Applied, open_source, unchanged
 from bgrd.errors import ChangedFault, DaemonFault, FileFault, FolderFault, FolderUnavailable
+from bgrd.job import version_of
 from bgrd.kernel import rename_noreplace
 from tests.sources import PATH, PICTURE, SHA256, World, answering
 

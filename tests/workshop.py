@@ -10,10 +10,9 @@ from typing import Any, TypeVar
 
 from bgrd.delivery.claim import Claim, open_claim
 from bgrd.delivery.outbox import Outbox
-from bgrd.delivery.source import version_of
 from bgrd.engine.events import Event
 from bgrd.engine.wire import Finished, Hashed
-from bgrd.job import Folder, Job, Product, Recipe, State
+from bgrd.job import Folder, Job, Product, Recipe, State, version_of
 from bgrd.journal.journal import Journal
 from tests.inboxes import folder_at, until
 

@@ -38,9 +38,9 @@ from bgrd.delivery.ladder import move
 from bgrd.delivery.naming import hidden_source, numbered
 from bgrd.errors import ChangedFault, Fault
 from bgrd.escape import shown
-from bgrd.job import Policy, Version
+from bgrd.job import Policy, Version, version_of
 
-__all__ = ["Applied", "Opened", "apply_policy", "open_source", "unchanged", "version_of"]
+__all__ = ["Applied", "Opened", "apply_policy", "open_source", "unchanged"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,16 +81,6 @@ class _Source:
     @property
     def hidden(self) -> bytes:
         return hidden_source(self.job_id)
-
-
-def version_of(found: os.stat_result) -> Version:
-    """Give the version a stat result speaks of."""
-    return Version(
-        size=found.st_size,
-        mtime_ns=found.st_mtime_ns,
-        ctime_ns=found.st_ctime_ns,
-        inode=found.st_ino,
-    )
 
 
 def open_source(inbox: Path, path: bytes) -> Opened:

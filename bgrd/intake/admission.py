@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from bgrd.intake.ignore import classify, ignored
-from bgrd.intake.lease import facts, shows_picture, version_of
+from bgrd.intake.lease import facts, shows_picture
 from bgrd.intake.mounts import Ground
 from bgrd.intake.settle import Settling
+from bgrd.job import version_of
 
 if TYPE_CHECKING:
     from bgrd.intake.protocol import Arrival, Events, IntakeJournal

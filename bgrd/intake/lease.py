@@ -14,9 +14,8 @@ import stat
 
 from bgrd.intake.ignore import HEAD_BYTES, has_end_marker, looks_like_picture
 from bgrd.intake.settle import Facts, Lease
-from bgrd.job import Version
 
-__all__ = ["facts", "lease", "shows_picture", "version_of"]
+__all__ = ["facts", "lease", "shows_picture"]
 
 _OPEN = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY
 
@@ -36,16 +35,6 @@ def lease(fd: int) -> Lease:
         return "writing" if error.errno == errno.EAGAIN else "unknown"
     fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     return "free"
-
-
-def version_of(status: os.stat_result) -> Version:
-    """Give the version of a file that `lstat` answered for."""
-    return Version(
-        size=status.st_size,
-        mtime_ns=status.st_mtime_ns,
-        ctime_ns=status.st_ctime_ns,
-        inode=status.st_ino,
-    )
 
 
 def facts(inbox: bytes, path: bytes, *, network: bool = False) -> Facts | None:

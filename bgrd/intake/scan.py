@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from bgrd.errors import FolderUnavailable
 from bgrd.intake.ignore import ignored, ignored_directory
-from bgrd.intake.lease import version_of
+from bgrd.job import version_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
