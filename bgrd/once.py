@@ -132,6 +132,8 @@ class Once:
                 if self._alone and not self._active and not waiting:
                     number += 1
                     self._begin(number, self._alone.popleft(), alone=True)
+                if not self._active:
+                    continue  # what was begun last could not even be opened: no lane will ever wake us
                 for fileno in self._loop.wait(self._pool.tick(time.monotonic())):
                     self._pool.handle(fileno)
         finally:

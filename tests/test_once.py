@@ -100,6 +100,17 @@ def test_one_bad_picture_costs_only_itself(tmp_path: Path, null_lanes: None) -> 
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == {"a.png": b"ONE", "d.png": b"TWO"}
 
 
+@pytest.mark.parametrize("gone", [0, 1])
+def test_a_picture_that_cannot_be_opened_is_not_waited_for(tmp_path: Path, null_lanes: None, gone: int) -> None:
+    """Alone, or as the last while every lane is idle, it ends the run at once."""
+    files = made(tmp_path / "in", a=b"one", b=b"two")
+    tasks = tasks_of(files)
+    for file in files[gone:]:
+        file.unlink()
+    outcome = run(tasks, tmp_path / "out", null_model(tmp_path), limits=replace(LIMITS, lanes=1))
+    assert (len(outcome.results), len(outcome.failures)) == (gone, 2 - gone)
+
+
 def test_nothing_is_ever_replaced(tmp_path: Path, null_lanes: None) -> None:
     """A file in the way keeps its name, also where the picture lies in the output folder itself."""
     (file,) = made(tmp_path / "both", a=b"one")
