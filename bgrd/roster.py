@@ -20,6 +20,10 @@ from bgrd.station import Station
 __all__ = ["Plan", "Roster"]
 
 
+_WORK = frozenset({"intake.admitted", "intake.gone"})
+"""Events after which a folder's committer has something to do: a job, or a note to remove."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What is to be served: the folders, and where their models are looked up."""
@@ -167,10 +171,12 @@ class Roster:
         """Log what a walker tells and wake the main loop for what concerns it; called on the walker's thread."""
 
         def tell(event: str, **facts: Any) -> None:
-            self._report(event, folder=name, **facts)
-            if event == "intake.admitted":
+            if event in _WORK:
                 self._dispatcher.post(Fed(folder=name))
-            elif event == "folder.available":
+            if event == "intake.gone":
+                return  # every source that was archived or deleted: the log has said so
+            self._report(event, folder=name, **facts)
+            if event == "folder.available":
                 self._returned.append(name)
             self._wake()
 

@@ -191,6 +191,16 @@ def test_a_doubt_leads_to_a_walk_at_once(house: House) -> None:
     assert house.journal.admitted == [b"a.jpg"]
 
 
+def test_a_source_that_went_away_is_told(house: House) -> None:
+    """Whoever keeps a note about it hears that a source is gone."""
+    path = house.put("a.jpg")
+    house.rest()
+    path.unlink()
+    house.walker.doubt("test")
+    house.rest()
+    assert house.heard.named("intake.gone") == [{"count": 1}]
+
+
 def test_waking_from_sleep_leads_to_a_walk(house: House) -> None:
     """What arrived on a suspended machine, unheard, is found within a tick of its waking."""
     house.rest()

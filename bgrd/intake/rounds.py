@@ -32,7 +32,8 @@ class Rounds:
 
     `intact` says whether the inbox is still the directory that was checked, `on_walk` is called before a walk of
     the whole. Raises what its parts raise:
-    FolderUnavailable and StateError. Emits `intake.skipped` when a walk passed over other files than the last.
+    FolderUnavailable and StateError. Emits `intake.skipped` when a walk passed over other files than the last, and
+    `intake.gone` when it missed some that were there.
     """
 
     def __init__(
@@ -163,6 +164,8 @@ class Rounds:
         if not self.first_walk_done.is_set():
             self._journal.set_flag(self._folder.name, _WALKED)
             self.first_walk_done.set()
+        if survey.gone:
+            self._events("intake.gone", count=survey.gone)
         if survey.skipped != self._skipped:
             self._skipped = survey.skipped
             self._events("intake.skipped", counts=self._skipped)

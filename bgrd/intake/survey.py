@@ -43,6 +43,7 @@ class Survey:
     ) -> None:
         self.processor_seconds = 0.0
         self.wall_seconds = 0.0
+        self.gone = 0
         self._folder = folder
         self._inbox = os.fsencode(folder.inbox)
         self._journal = journal
@@ -99,7 +100,7 @@ class Survey:
         if not self._intact():
             message = f"the inbox {self._folder.inbox} was replaced while it was read"
             raise FolderUnavailable(message)
-        self._journal.missing(self._folder.name, gone)
+        self.gone += self._journal.missing(self._folder.name, gone)
 
     def _is_gone(self, path: bytes) -> bool:
         try:
