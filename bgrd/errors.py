@@ -81,9 +81,16 @@ class CannotCreateError(BgrdError):
 
 
 class StateError(BgrdError):
-    """The journal or the state directory cannot be used; says what to do."""
+    """The journal or the state directory cannot be used; says what to do.
+
+    `transient` says that it may work again by itself or once there is room: the same may be asked again.
+    """
 
     exit_code = os.EX_IOERR
+
+    def __init__(self, message: str, *, transient: bool = False) -> None:
+        super().__init__(message)
+        self.transient = transient
 
 
 class BusyError(BgrdError):

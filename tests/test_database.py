@@ -192,6 +192,20 @@ class TestNoRoom:
             assert held.write(add("a")) == 1
             assert held.read(words) == ["a"]
 
+    def test_reads_survive_a_failing_group(self, path: Path) -> None:
+        """What only reads is answered although the writes it was grouped with fail, and sees nothing of them."""
+        with opened(path) as held:
+            held.write(add("before"))
+            held.write(lambda tables: tables.row("PRAGMA max_page_count = 1"))
+            with held_up(held):
+                before = held.submit(words, writes=False)
+                failing = held.submit(add("x" * 100_000), writes=True)
+                after = held.submit(words, writes=False)
+            with pytest.raises(StateError, match="make room") as caught:
+                failing.result(WAIT_SECONDS)
+            assert caught.value.transient
+            assert before.result(WAIT_SECONDS) == after.result(WAIT_SECONDS) == ["before"]
+
     def test_full_disk(self, path: Path) -> None:
         """A database that cannot grow says so in a sentence, and goes on once there is room."""
         with opened(path) as held:

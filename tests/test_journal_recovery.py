@@ -80,7 +80,7 @@ class TestRecover:
         assert (recovery.requeued, job.state, job.unclean, job.alone) == (1, State.READY, 0, False)
 
     def test_unclean_ends(self, path: Path) -> None:
-        """Running at two unclean ends a job runs alone; at a third it fails and says why."""
+        """Decoded at two unclean ends a job runs alone; at a third it fails and says why."""
         found = []
         failed: list[Job] = []
         for _ in range(4):
@@ -90,7 +90,9 @@ class TestRecover:
                 found.append([(job.state, job.unclean, job.alone) for job in recovery.interrupted])
                 assert recovery.requeued == sum(job.state is State.READY for job in recovery.interrupted)
                 journal.admit("f", [(b"a.jpg", VERSION)])
-                journal.claim("f", oldest=True, now=1000.0)
+                job = journal.claim("f", oldest=True, now=1000.0)
+                if job is not None:
+                    journal.hashed(job.id, sha256="s", recipe="r")
         assert found == [[], [(State.READY, 1, False)], [(State.READY, 2, True)], [(State.FAILED, 3, True)]]
         assert [(job.kind, job.path) for job in failed] == [("crash", b"a.jpg")]
         assert "3 times" in failed[0].reason
@@ -98,6 +100,41 @@ class TestRecover:
             journal.requeue(failed[0].id)
             (fresh,) = journal.jobs(states=[State.READY], limit=9)
         assert (fresh.unclean, fresh.alone, fresh.attempts) == (0, False, 0)
+
+    def test_a_claim_alone_is_no_guilt(self, path: Path) -> None:
+        """A job that only waited for a lane is never charged, were it hashed in an earlier try or not."""
+        with opened(path) as journal:
+            journal.recover()
+            job = claimed(journal)
+            journal.hashed(job.id, sha256="s", recipe="r")
+            journal.requeue(job.id)
+        for _ in range(5):
+            with opened(path) as journal:
+                recovery = journal.recover()
+                assert recovery.failed == ()
+                again = journal.claim("f", oldest=True, now=1000.0)
+                assert again is not None
+                assert (again.unclean, again.alone, again.sha256) == (0, False, None)
+
+    def test_an_abandoned_worker(self, path: Path) -> None:
+        """While bgrd runs, one folder's jobs are taken back uncharged; the other folders' are left alone."""
+        with opened(path) as journal:
+            journal.recover()
+            jobs = [claimed(journal, name) for name in (b"a", b"b", b"c")]
+            for job in jobs:
+                journal.hashed(job.id, sha256="s", recipe="r")
+            for job in jobs[:2]:
+                journal.intend(job.id, [RESULT])
+            journal.committed(jobs[1].id)
+            journal.admit("g", [(b"other", VERSION)])
+            other = journal.claim("g", oldest=True, now=1000.0)
+            assert other is not None
+            recovery = journal.interrupted("f")
+            assert [job.id for job in recovery.committing] == [jobs[0].id]
+            assert [job.id for job in recovery.committed] == [jobs[1].id]
+            assert [(job.id, job.state, job.unclean) for job in recovery.interrupted] == [(jobs[2].id, "ready", 0)]
+            assert (recovery.requeued, recovery.failed) == (1, ())
+            assert journal.counts()["g"] == {"running": 1}
 
     def test_commits_to_finish(self, path: Path) -> None:
         """What lay between intent and done is handed over with its results and not charged."""

@@ -117,6 +117,21 @@ class TestResults:
         assert journal.target_owner("f", b"g.png") is None
         assert claimed(journal, b"new").id > kept.id
 
+    def test_prune_in_steps(self, journal: Journal, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Each step does a bounded number of rows and says whether there is more; then it begins anew."""
+        monkeypatch.setattr("bgrd.journal.journal._PRUNED_AT_ONCE", 2)
+        for name in (b"a", b"b", b"c", b"d", b"e"):
+            finish(journal, claimed(journal, name), result(name))
+        journal.missing("f", [b"a", b"b", b"c", b"e"])
+        left = []
+        while journal.prune_step(clock.now + 1):
+            left.append(journal.counts()["f"]["done"])
+        assert left == [3, 2]
+        assert journal.counts() == {"f": {"done": 1}}
+        journal.missing("f", [b"d"])
+        assert not journal.prune_step(clock.now + 1)
+        assert journal.counts() == {}
+
     def test_ids_never_come_back(self, journal: Journal, clock: Clock) -> None:
         """The id of a forgotten job is not given again: hidden files are named by it."""
         finish(journal, claimed(journal), result())

@@ -50,6 +50,7 @@ class Row:
     due: float = 0.0
     since: float = 0.0
     kind: str = ""
+    sha256: str | None = None
     results: tuple[Result, ...] = ()
 
 
@@ -131,7 +132,7 @@ class JournalStates(RuleBasedStateMachine):
             assert job is None
             return
         chosen = ready[0] if oldest else ready[-1]
-        chosen.state = State.RUNNING
+        chosen.state, chosen.sha256 = State.RUNNING, None
         assert job is not None
         assert (job.id, job.state, job.results) == (chosen.id, State.RUNNING, chosen.results)
 
@@ -167,6 +168,18 @@ class JournalStates(RuleBasedStateMachine):
         row.state = State.WITHDRAWN if row.gone and state in IDLE else state
         return row
 
+    @rule(pick=PICK)
+    def hashed(self, pick: int) -> None:
+        if not self.rows:
+            return
+        row = self.rows[pick % len(self.rows)]
+        if row.state is not State.RUNNING:
+            with pytest.raises(TransitionError):
+                self.journal.hashed(row.id, sha256="s", recipe="r")
+            return
+        self.journal.hashed(row.id, sha256="s", recipe="r")
+        row.sha256 = "s"
+
     @rule(pick=PICK, names=st.lists(st.sampled_from([b"x", b"y"]), max_size=2, unique=True))
     def intend(self, pick: int, names: list[bytes]) -> None:
         results = tuple(Result(target=target, size=1, sha256=str(pick)) for target in names)
@@ -195,7 +208,7 @@ class JournalStates(RuleBasedStateMachine):
             return
         row = self.step(pick, State.DONE, lambda job: self.journal.known(job, of=of.id), only=State.RUNNING)
         if row is not None:
-            row.results, of.results, row.kind = of.results, (), ""
+            row.results, of.results, row.kind, row.sha256 = of.results, (), "", of.sha256
 
     @rule(pick=PICK)
     def fail(self, pick: int) -> None:
@@ -244,9 +257,10 @@ class JournalStates(RuleBasedStateMachine):
         self.open()
         for row in self.rows:
             if row.state is State.RUNNING:
-                row.unclean += not clean
+                charged = not clean and row.sha256 is not None
+                row.unclean += charged
                 row.alone |= row.unclean >= 2
-                dead = not clean and row.unclean >= 3
+                dead = charged and row.unclean >= 3
                 row.state = State.FAILED if dead else State.READY
                 row.kind = "crash" if dead else row.kind
                 if row.gone:
@@ -254,6 +268,17 @@ class JournalStates(RuleBasedStateMachine):
         recovery = self.journal.recover()
         for state, jobs in ((State.COMMITTING, recovery.committing), (State.COMMITTED, recovery.committed)):
             assert {job.id for job in jobs} == {row.id for row in self.rows if row.state is state}
+
+    @rule()
+    def interrupted(self) -> None:
+        running = [row for row in self.rows if row.state is State.RUNNING]
+        for row in running:
+            row.state, row.alone = State.WITHDRAWN if row.gone else State.READY, row.alone or row.unclean >= 2
+        recovery = self.journal.interrupted(FOLDER)
+        assert [job.id for job in recovery.interrupted] == [row.id for row in running]
+        assert recovery.requeued == sum(row.state is State.READY for row in running)
+        for state, jobs in ((State.COMMITTING, recovery.committing), (State.COMMITTED, recovery.committed)):
+            assert [job.id for job in jobs] == [row.id for row in self.rows if row.state is state]
 
     @rule()
     def withdraw_folder(self) -> None:
@@ -268,7 +293,7 @@ class JournalStates(RuleBasedStateMachine):
     @invariant()
     def same_jobs(self) -> None:
         jobs = self.journal.jobs(states=list(State), limit=1000)
-        names = ("path", "version", "state", "same_stat", "alone", "attempts", "unclean", "kind", "results")
+        names = ("path", "version", "state", "same_stat", "alone", "attempts", "unclean", "kind", "sha256", "results")
         assert {job.id: [getattr(job, name) for name in names] for job in jobs} == {
             row.id: [getattr(row, name) for name in names] for row in self.rows
         }

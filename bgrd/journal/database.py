@@ -2,8 +2,9 @@
 
 Requests are functions over `Tables`. Those that queue up while one transaction runs are executed together in the
 next one, each in its own savepoint, so that one fsync serves them all and one that raises takes back only itself.
-A caller hears of its answer only after COMMIT; if that fails (a full disk), every request of the group fails with
-StateError, nothing of the group is kept, and the database goes on.
+A caller hears of its answer only after COMMIT; if that fails (a full disk), every writing request of the group fails
+with StateError, nothing of the group is kept, those that only read are run again without them, and the database goes
+on.
 
 Residual risk: two processes that create the same journal in the same instant; the state directory's lock is what
 keeps them apart.
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bgrd.errors import StateError
+from bgrd.journal.diagnosis import state_error
 
 __all__ = ["Database", "Migration", "Row", "Tables"]
 
@@ -32,18 +34,6 @@ T = TypeVar("T")
 _APPLICATION_ID = int.from_bytes(b"bgrd", "big")
 _BUSY_SECONDS = 5.0
 _WAL_LIMIT_BYTES = 16 * 2**20
-
-_SENTENCES = {
-    "SQLITE_BUSY": "is held by another program; stop that one first",
-    "SQLITE_CANTOPEN": "cannot be opened; check the permissions of the file and of its directory",
-    "SQLITE_CORRUPT": "is damaged; move it away, and bgrd starts a new one that knows none of the files",
-    "SQLITE_FULL": "cannot grow: the disk is full or a quota is reached; make room",
-    "SQLITE_IOERR": "cannot be read or written; check the disk",
-    "SQLITE_LOCKED": "is held by another program; stop that one first",
-    "SQLITE_NOTADB": "is damaged or no journal; move it away, and bgrd starts a new one that knows none of the files",
-    "SQLITE_PERM": "may not be read or written; check the permissions of the file and of its directory",
-    "SQLITE_READONLY": "is read-only; check the permissions of the file and of its directory, and the mount",
-}
 
 
 class Tables:
@@ -131,7 +121,7 @@ class Database:
         try:
             connection = self._open()
         except Exception as error:  # noqa: BLE001 - whatever it is, the constructor must not wait for ever
-            opened.set_exception(self._fault(error))
+            opened.set_exception(state_error(self._path, error))
             return
         opened.set_result(None)
         with contextlib.closing(connection):
@@ -146,7 +136,17 @@ class Database:
         return group
 
     def _execute(self, connection: sqlite3.Connection, group: list[_Request]) -> None:
+        """Run a group and answer it; where it fails as a whole, its reads do not share the fate of its writes."""
         wanted = [request for request in group if request.future.set_running_or_notify_cancel()]
+        error = self._try(connection, wanted)
+        reads = [request for request in wanted if not request.writes] if error is not None else []
+        if 0 < len(reads) < len(wanted):
+            wanted = [request for request in wanted if request.writes]
+            self._refuse(reads, self._try(connection, reads))
+        self._refuse(wanted, error)
+
+    def _try(self, connection: sqlite3.Connection, wanted: Sequence[_Request]) -> StateError | None:
+        """Run requests as one transaction and answer them; where that fails give why, with nobody answered."""
         begin = "BEGIN IMMEDIATE" if any(request.writes for request in wanted) else "BEGIN"
         try:
             connection.execute(begin)
@@ -155,12 +155,19 @@ class Database:
         except Exception as error:  # noqa: BLE001 - whatever it is, each caller must hear of it
             with contextlib.suppress(sqlite3.Error):  # SQLite has rolled back by itself after some errors
                 connection.execute("ROLLBACK")
-            answers = [_Answer(error=self._fault(error)) for _ in wanted]
+            return state_error(self._path, error)
         for request, answer in zip(wanted, answers, strict=True):
             if answer.error is None:
                 request.future.set_result(answer.value)
             else:
                 request.future.set_exception(answer.error)
+        return None
+
+    def _refuse(self, requests: Sequence[_Request], error: StateError | None) -> None:
+        if error is not None:
+            for request in requests:
+                # One each: a traceback grows on what several threads raise.
+                request.future.set_exception(_copied(error))
 
     def _answer(self, connection: sqlite3.Connection, request: _Request) -> _Answer:
         connection.execute("SAVEPOINT request")
@@ -171,7 +178,7 @@ class Database:
                 raise  # SQLite gave the whole group up: a full disk, an I/O error
             connection.execute("ROLLBACK TO request")
             connection.execute("RELEASE request")
-            return _Answer(error=self._fault(error) if isinstance(error, sqlite3.Error) else error)
+            return _Answer(error=state_error(self._path, error) if isinstance(error, sqlite3.Error) else error)
         connection.execute("RELEASE request")
         return _Answer(value=value)
 
@@ -225,15 +232,11 @@ class Database:
         draft.rename(self._path)
         _sync_directory(self._path.parent)
 
-    def _fault(self, error: Exception) -> StateError:
-        """Say in a sentence what SQLite or the kernel said."""
-        if isinstance(error, StateError):
-            return error
-        name = "_".join(getattr(error, "sqlite_errorname", "").split("_")[:2])  # drops the extended part
-        sentence = _SENTENCES.get(name, "cannot be used")
-        fault = StateError(f"The journal {self._path} {sentence} ({error}).")
-        fault.__cause__ = error
-        return fault
+
+def _copied(error: StateError) -> StateError:
+    copy = StateError(str(error), transient=error.transient)
+    copy.__cause__ = error.__cause__
+    return copy
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -7,9 +7,11 @@ jobs end), over the tables of ledger.
 from __future__ import annotations
 
 import contextlib
+import copy
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +22,12 @@ from bgrd.journal import arrivals as intake
 from bgrd.journal import outcomes, turns
 from bgrd.journal.database import Database
 from bgrd.journal.ledger import ALLOWED, MIGRATIONS, TransitionError, counts, fact, job_of, jobs, set_fact
+from bgrd.journal.patience import PatientDatabase
 from bgrd.journal.turns import Recovery
 
 __all__ = ["ALLOWED", "Journal", "Recovery", "TransitionError", "open_journal"]
 
-_PRUNED_AT_ONCE = 2000
+_PRUNED_AT_ONCE = 500
 
 
 def open_journal(state_directory: Path) -> Journal:
@@ -45,8 +48,18 @@ class Journal:
 
     def __init__(self, path: Path, *, exclusive: bool = False, clock: Callable[[], float] = time.time) -> None:
         self.exclusive = exclusive
-        self._database = Database(path, exclusive=exclusive, migrations=MIGRATIONS)
+        self._database: Database | PatientDatabase = Database(path, exclusive=exclusive, migrations=MIGRATIONS)
         self._clock = clock
+        self._pruned_to = 0
+
+    def patient(self, *, give_up: Callable[[], bool], waiting: Callable[[StateError], None]) -> Journal:
+        """Give a view of this journal that repeats what fails for a transient reason until it works.
+
+        Before each pause `waiting` is told the error, on the caller's thread; once `give_up` is true it is raised.
+        """
+        view = copy.copy(self)
+        view._database = PatientDatabase(self._database, give_up=give_up, waiting=waiting)  # noqa: SLF001 - a copy of us
+        return view
 
     def close(self, *, clean: bool = False) -> None:
         """Close the file; `clean` records that nothing was killed in the middle of its work."""
@@ -88,9 +101,8 @@ class Journal:
 
     def _add(self, folder: str, arrivals: Sequence[tuple[bytes, Version]], *, state: State, reason: str) -> int:
         now = self._clock()
-        return self._database.write(
-            lambda tables: intake.add(tables, folder, arrivals, state=state, reason=reason, now=now),
-        )
+        add = partial(intake.add, folder=folder, arrivals=arrivals, state=state, reason=reason, now=now)
+        return self._database.write(add)
 
     def present(self, folder: str, *, after_id: int, limit: int) -> list[tuple[int, bytes]]:
         """Give id and path of the rows whose source is thought to be there, above `after_id`, in the order of ids."""
@@ -128,10 +140,19 @@ class Journal:
     def recover(self) -> Recovery:
         """Take up what the last end left: to be called once, before anything is claimed.
 
-        RUNNING becomes READY, nothing charged; after a second unclean end alone, after a third failed.
+        RUNNING becomes READY, nothing charged. A job whose bytes a lane had begun to decode at an unclean end is run
+        alone after the second and failed after the third; one that was only claimed is never to blame.
         """
         now = self._clock()
         return self._database.write(lambda tables: turns.recover(tables, now=now))
+
+    def interrupted(self, folder: str) -> Recovery:
+        """Take up what an abandoned worker of one folder left while bgrd runs: before that folder is claimed from.
+
+        As `recover`, with nobody to blame.
+        """
+        now = self._clock()
+        return self._database.write(lambda tables: turns.interrupted(tables, folder, now=now))
 
     def withdraw_folder(self, folder: str) -> int:
         """End all open jobs of a folder that is no longer watched and on which nobody works; give the number withdrawn.
@@ -144,7 +165,7 @@ class Journal:
     # How a job goes on
 
     def hashed(self, job_id: int, *, sha256: str, recipe: str) -> None:
-        """Note the hash of a running job's bytes and of its recipe."""
+        """Note the hash of a running job's bytes and of its recipe; from now on it may be to blame for an end."""
         self._database.write(lambda tables: outcomes.hashed(tables, job_id, sha256=sha256, recipe=recipe))
 
     def earlier(self, folder: str, path: bytes, *, before_id: int) -> list[Job]:
@@ -178,9 +199,8 @@ class Journal:
     def fail(self, job_id: int, *, kind: str, reason: str, note: bytes | None) -> None:
         """End a job as FAILED, the try counted; `note` is the failure note's name."""
         now = self._clock()
-        self._database.write(
-            lambda tables: outcomes.end_failed(tables, job_id, kind=kind, reason=reason, note=note, now=now),
-        )
+        failed = partial(outcomes.end_failed, job_id=job_id, kind=kind, reason=reason, note=note, now=now)
+        self._database.write(failed)
 
     def retry(self, job_id: int, *, kind: str, reason: str, due: float | None, charged: bool) -> None:
         """Try again from `due` on: RETRY."""
@@ -260,19 +280,19 @@ class Journal:
         return self._database.read(lambda tables: jobs(tables, states=states, folder=folder, limit=limit))
 
     def prune(self, older_than: float) -> int:
-        """Forget details older than a time, and rows whose source is gone or replaced as long; give how many rows.
-
-        Works in small steps, so that others get their turn in between.
-        """
-        forgotten = 0
-        last = self._database.read(outcomes.last_id)
-        for start in range(0, last, _PRUNED_AT_ONCE):
-            forgotten += self._prune_from(start, older_than=older_than)
+        """Forget details older than a time, and rows whose source is gone or replaced as long; give how many rows."""
+        forgotten, last = self._forget(older_than, after_id=0)
+        while last is not None:
+            more, last = self._forget(older_than, after_id=last)
+            forgotten += more
         return forgotten
 
-    def _prune_from(self, start: int, *, older_than: float) -> int:
-        return self._database.write(
-            lambda tables: outcomes.forget(
-                tables, older_than=older_than, after_id=start, to_id=start + _PRUNED_AT_ONCE
-            ),
-        )
+    def prune_step(self, older_than: float) -> bool:
+        """Do a few hundredths of a second's worth of `prune` and say whether there is more; for one thread only."""
+        _, last = self._forget(older_than, after_id=self._pruned_to)
+        self._pruned_to = last or 0
+        return last is not None
+
+    def _forget(self, older_than: float, *, after_id: int) -> tuple[int, int | None]:
+        step = partial(outcomes.forget, older_than=older_than, after_id=after_id, rows=_PRUNED_AT_ONCE)
+        return self._database.write(step)

@@ -26,7 +26,6 @@ __all__ = [
     "hashed",
     "intend",
     "known",
-    "last_id",
     "note_of",
     "requeue",
     "run_alone",
@@ -208,18 +207,21 @@ def stale_notes(tables: Tables, folder: str) -> list[bytes]:
     return [row["path"] for row in rows]
 
 
-def last_id(tables: Tables) -> int:
-    """Give the highest job id, 0 where there is none."""
-    row = tables.row("SELECT max(id) AS id FROM job")
-    return 0 if row is None or row["id"] is None else int(row["id"])
-
-
-def forget(tables: Tables, *, older_than: float, after_id: int, to_id: int) -> int:
-    """Among ids in (after_id, to_id]: drop old details, delete ended rows that no longer vouch for anything.
+def forget(tables: Tables, *, older_than: float, after_id: int, rows: int) -> tuple[int, int | None]:
+    """Among the next `rows` after an id: drop old details, delete ended rows that no longer vouch for anything.
 
     A row of a path that is still there stays while one of its results has no newer record: it tells our file from
-    the user's. Gives how many rows were deleted.
+    the user's. Gives how many rows were deleted, and the id to go on after, or None at the end.
     """
+    looked_at = tables.rows("SELECT id FROM job WHERE id > ? ORDER BY id LIMIT ?", after_id, rows)
+    if not looked_at:
+        return 0, None
+    to_id = looked_at[-1]["id"]
+    forgotten = _forget_between(tables, older_than=older_than, after_id=after_id, to_id=to_id)
+    return forgotten, to_id if len(looked_at) == rows else None
+
+
+def _forget_between(tables: Tables, *, older_than: float, after_id: int, to_id: int) -> int:
     bounds = (older_than, after_id, to_id)
     tables.run(
         "UPDATE job SET details = NULL WHERE changed < ? AND id > ? AND id <= ? AND details IS NOT NULL",

@@ -6,13 +6,24 @@ Functions over open tables; `journal.Journal` runs each in its own transaction.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bgrd.job import Job, State
 from bgrd.journal.database import Tables
 from bgrd.journal.ledger import enter, job_of, text
 
-__all__ = ["Recovery", "claim", "end_cleanly", "next_due", "recover", "release", "set_aside", "withdraw_folder"]
+__all__ = [
+    "Recovery",
+    "claim",
+    "end_cleanly",
+    "interrupted",
+    "next_due",
+    "recover",
+    "release",
+    "set_aside",
+    "withdraw_folder",
+]
 
 _CLOCK_SLACK_SECONDS = 1.0
 _PROMOTED_AT_ONCE = 1000
@@ -40,7 +51,8 @@ class Recovery:
 def claim(tables: Tables, folder: str, *, oldest: bool, now: float) -> Job | None:
     """Bring the folder's newest or oldest job whose turn it is into RUNNING and give it, or None.
 
-    A job waits while another version of its path is being worked on.
+    A job waits while another version of its path is being worked on. Its hash is forgotten until a lane has read it
+    anew: that is what tells a job that is being decoded from one that has only been claimed.
     """
     _promote(tables, folder, now=now)
     # Descending and ascending walk the same index; written out twice because an order cannot be a parameter.
@@ -48,6 +60,7 @@ def claim(tables: Tables, folder: str, *, oldest: bool, now: float) -> Job | Non
     if chosen is None:
         return None
     enter(tables, chosen["id"], State.RUNNING, now=now)
+    tables.run("UPDATE job SET sha256 = NULL WHERE id = ?", chosen["id"])
     return job_of(tables, chosen["id"])
 
 
@@ -159,12 +172,28 @@ def recover(tables: Tables, *, now: float) -> Recovery:
     row = tables.row("SELECT value FROM fact WHERE folder = ? AND key = ?", _WHOLE_DAEMON, _END)
     unclean = row is not None and row["value"] != b"clean"
     tables.run("INSERT OR REPLACE INTO fact VALUES (?, ?, ?)", _WHOLE_DAEMON, _END, b"open")
-    running = [each["id"] for each in tables.rows("SELECT id FROM job WHERE state = 'running' ORDER BY id")]
-    taken = [_take_back(tables, job_id, unclean=unclean, now=now) for job_id in running]
+    running = _in_state(tables, State.RUNNING)
+    taken = [_take_back(tables, job, charged=unclean and job.sha256 is not None, now=now) for job in running]
+    return _recovery(
+        taken, committing=_in_state(tables, State.COMMITTING), committed=_in_state(tables, State.COMMITTED)
+    )
+
+
+def interrupted(tables: Tables, folder: str, *, now: float) -> Recovery:
+    """Take up what an abandoned worker of a folder left while bgrd runs on; nobody is charged."""
+    running, committing, committed = (
+        tuple(job for job in _in_state(tables, state) if job.folder == folder)
+        for state in (State.RUNNING, State.COMMITTING, State.COMMITTED)
+    )
+    taken = [_take_back(tables, job, charged=False, now=now) for job in running]
+    return _recovery(taken, committing=committing, committed=committed)
+
+
+def _recovery(taken: Sequence[Job], *, committing: tuple[Job, ...], committed: tuple[Job, ...]) -> Recovery:
     return Recovery(
         requeued=sum(job.state is State.READY for job in taken),
-        committing=_in_state(tables, State.COMMITTING),
-        committed=_in_state(tables, State.COMMITTED),
+        committing=committing,
+        committed=committed,
         interrupted=tuple(taken),
         failed=tuple(job for job in taken if job.state is State.FAILED),
     )
@@ -175,10 +204,10 @@ def end_cleanly(tables: Tables) -> None:
     tables.run("INSERT OR REPLACE INTO fact VALUES (?, ?, ?)", _WHOLE_DAEMON, _END, b"clean")
 
 
-def _take_back(tables: Tables, job_id: int, *, unclean: bool, now: float) -> Job:
+def _take_back(tables: Tables, job: Job, *, charged: bool, now: float) -> Job:
     """Requeue a job that was running at the end, or fail it where that ended bgrd even while the job ran alone."""
-    ends = job_of(tables, job_id).unclean + unclean
-    dead = unclean and ends >= _FAILED_AFTER
+    job_id, ends = job.id, job.unclean + charged
+    dead = charged and ends >= _FAILED_AFTER
     enter(tables, job_id, State.FAILED if dead else State.READY, now=now)
     tables.run(
         "UPDATE job SET unclean = ?, alone = (alone OR ? >= ?) WHERE id = ?",
@@ -194,4 +223,6 @@ def _take_back(tables: Tables, job_id: int, *, unclean: bool, now: float) -> Job
 
 
 def _in_state(tables: Tables, state: State) -> tuple[Job, ...]:
-    return tuple(job_of(tables, row["id"]) for row in tables.rows("SELECT id FROM job WHERE state = ?", state))
+    return tuple(
+        job_of(tables, row["id"]) for row in tables.rows("SELECT id FROM job WHERE state = ? ORDER BY id", state)
+    )
