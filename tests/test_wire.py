@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from dataclasses import fields
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bgrd.engine.wire import Answer, Channel, Faulted, Finished, Hashed, Hello, Load, Loaded, Message, Work
+from bgrd.engine.wire import Answer, Channel, Faulted, Finished, Hashed, Hello, Load, Loaded, Message, WireError, Work
 
 MESSAGES: list[Message] = [
     Load(model="a", sha256=None, spec={"side": 320}, threads=1),
@@ -90,6 +91,43 @@ def test_any_text_and_number_survives(text: str, number: int) -> None:
     assert received[0] == message
     ours.close()
     theirs.close()
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        b"{",
+        b"\xff\xfe\x00",
+        b"[" * 60_000,
+        b"9" * 5000,
+        b"[]",
+        b"{}",
+        b'{"is": []}',
+        b'{"is": "Nonsense"}',
+        b'{"is": "Hello"}',
+        b'{"is": "Hello", "pid": 1, "more": 2}',
+        b'{"is": "Hello", "pid": "1"}',
+        b'{"is": "Hello", "pid": true}',
+        b'{"is": "Hello", "pid": -1}',
+        b'{"is": "Hello", "pid": 9223372036854775808}',
+        b'{"is": "Answer", "job": 1, "go": 1}',
+        b'{"is": "Loaded", "model": "a", "sha256": "", "seconds": NaN, "resident_bytes": 1}',
+        b'{"is": "Loaded", "model": "a", "sha256": "", "seconds": 1e999, "resident_bytes": 1}',
+        b'{"is": "Load", "model": "a", "sha256": 1, "spec": null, "threads": 1}',
+    ],
+    ids=lambda packet: packet[:70].decode("latin-1"),
+)
+def test_whatever_is_no_message_is_refused(packet: bytes) -> None:
+    """One exception for all of it, and a descriptor that came with it is closed."""
+    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours = Channel(here)
+    before = os.listdir("/proc/self/fd")
+    socket.send_fds(there, [packet], [0])
+    with pytest.raises(WireError):
+        ours.receive()
+    assert os.listdir("/proc/self/fd") == before
+    ours.close()
+    there.close()
 
 
 def test_no_message_has_a_field_for_a_path() -> None:

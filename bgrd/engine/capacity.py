@@ -10,9 +10,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Capacity", "Limits", "lanes_and_threads", "measure"]
+__all__ = ["LANE_BYTES", "Capacity", "Limits", "lanes_and_threads", "measure"]
 
-_LANE_BYTES = 700 * 2**20
+LANE_BYTES = 700 * 2**20
 """What a lane with a light model and a picture of 50 megapixels takes."""
 
 
@@ -55,7 +55,7 @@ def lanes_and_threads(capacity: Capacity, *, lanes: int, threads: int, memory_li
     where it allows fewer lanes than processors, the rest become threads.
     """
     if lanes == 0:
-        lanes = max(1, min(capacity.processors, memory_limit // _LANE_BYTES))
+        lanes = max(1, min(capacity.processors, memory_limit // LANE_BYTES))
     if threads == 0:
         threads = max(1, capacity.processors // lanes)
     return lanes, threads

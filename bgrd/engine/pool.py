@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Protocol
 
 from bgrd.engine import blame
 from bgrd.engine.capacity import Limits
+from bgrd.engine.listener import PoolEvents
 from bgrd.engine.process import LaneProcess, kernel_oom_kills, start_lane
+from bgrd.engine.scrutiny import objection
 from bgrd.engine.slot import Assignment, Slot
-from bgrd.engine.wire import Answer, Faulted, Finished, Hashed, Hello, Loaded
+from bgrd.engine.wire import Answer, Faulted, Finished, Hashed, Loaded, Message, WireError, close_all
 from bgrd.errors import FAULTS, DaemonFault, Fault, UnknownFault
 from bgrd.job import ModelChoice
 
@@ -29,25 +30,6 @@ _LOOK_SECONDS = 0.25
 
 _BURY_SECONDS = 1.0
 _END_SECONDS = 5.0
-
-
-class PoolEvents(Protocol):
-    """What the pool tells its owner, always on the owner's own thread."""
-
-    def hashed(self, message: Hashed) -> None:
-        """Tell that the lane has read the source and waits for `Pool.answer`."""
-
-    def finished(self, message: Finished, lane: int) -> None:
-        """Tell that the job's products are written, fsynced and verified."""
-
-    def faulted(self, job: int, fault: Fault, stage: str, trace: str) -> None:
-        """Tell that the job ended in this fault."""
-
-    def model_loaded(self, message: Loaded, lane: int) -> None:
-        """Tell that a model passed its trial run."""
-
-    def model_faulted(self, model: str, fault: Fault) -> None:
-        """Tell that a model cannot be used."""
 
 
 class Pool:
@@ -141,32 +123,42 @@ class Pool:
         return True
 
     def handle(self, fileno: int) -> None:
-        """Take in what a lane sent; called when its socket is readable."""
+        """Take in what a lane sent; called when its socket is readable.
+
+        A lane that says what cannot be true is ended, and its job or model faulted.
+        """
         slot = self._slots.get(fileno)
         if slot is None:
             return
         try:
             received = slot.process.channel.receive()
+        except WireError as error:
+            self._end(slot, UnknownFault(f"the process working on it sent nonsense: {error}"))
+            return
         except OSError:
             received = None
         if received is None:
             self._bury(slot)
             return
-        match received[0]:
-            case Hello():
-                pass
-            case Loaded() as message:
+        message, descriptors = received
+        close_all(descriptors)
+        if odd := "a lane sends no descriptors" if descriptors else objection(message, slot):
+            self._end(slot, UnknownFault(f"the process working on it sent nonsense: {odd}"))
+            return
+        self._take(slot, message)
+
+    def _take(self, slot: Slot, message: Message) -> None:
+        match message:
+            case Loaded():
                 self._loaded(slot, message)
-            case Hashed() as message:
+            case Hashed():
                 slot.enter("answer", now=self._clock(), limit_seconds=self.limits.job_seconds)
                 self._events.hashed(message)
-            case Finished() as message:
+            case Finished():
                 self._release(slot)
                 self._events.finished(message, slot.process.pid)
-            case Faulted() as message:
+            case Faulted():
                 self._faulted(slot, message)
-            case other:
-                self._end(slot, UnknownFault(f"the lane sent {type(other).__name__}"))
 
     def tick(self, now: float) -> float | None:
         """Enforce time, memory and idle limits; gives the time at which it wants to be called again, or None."""
@@ -182,6 +174,13 @@ class Pool:
     def let_go(self) -> None:
         """Let every idle lane end."""
         self._let_go(other_than=None)
+
+    def cancel(self, job: int) -> bool:
+        """End the lane that works on a job, which nobody is charged for; False where none does."""
+        slot = next((slot for slot in self._slots.values() if slot.job == job), None)
+        if slot is not None:
+            self._remove(slot, kill=True)
+        return slot is not None
 
     def kill(self) -> list[int]:
         """End every lane at once; gives the jobs that were cut off, which nobody is charged for."""

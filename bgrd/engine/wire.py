@@ -9,8 +9,12 @@ from __future__ import annotations
 import json
 import os
 import socket
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from bgrd.engine.shape import misfit
 
 __all__ = [
     "Answer",
@@ -23,11 +27,17 @@ __all__ = [
     "Load",
     "Loaded",
     "Message",
+    "WireError",
     "Work",
+    "close_all",
 ]
 
 _PACKET_BYTES = 65_536
 _DESCRIPTORS = 16
+
+
+class WireError(ValueError):
+    """What came is none of these messages; its descriptors are closed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,21 +171,48 @@ class Channel:
     def receive(self) -> tuple[Message, list[int]] | None:
         """Wait for one message and its descriptors (close-on-exec, the caller's to close); None at the end.
 
-        Raises OSError when the connection broke.
+        Raises OSError when the connection broke, WireError for anything that is not exactly a message: a lane that
+        was taken over by a hostile picture may send what it likes.
         """
         packet, descriptors, flags, _address = socket.recv_fds(self._socket, _PACKET_BYTES, _DESCRIPTORS)
         for descriptor in descriptors:
             os.set_inheritable(descriptor, False)  # noqa: FBT003 - its only form; recv_fds loses MSG_CMSG_CLOEXEC
-        if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
-            for descriptor in descriptors:
-                os.close(descriptor)
-            text = "a message between parent and lane was cut short"
-            raise OSError(text)
-        if not packet:
-            return None
-        values = json.loads(packet)
-        return _KINDS[values.pop("is")](**values), descriptors
+        try:
+            if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+                text = "a message between parent and lane was cut short"
+                raise WireError(text)
+            if packet:
+                return _message(packet), descriptors
+        except WireError:
+            close_all(descriptors)
+            raise
+        close_all(descriptors)
+        return None
 
     def close(self) -> None:
         """Close this end; the other sees the end."""
         self._socket.close()
+
+
+def close_all(descriptors: Iterable[int]) -> None:
+    """Close descriptors that came with a message; what they lie on may be dead."""
+    for descriptor in descriptors:
+        with suppress(OSError):
+            os.close(descriptor)
+
+
+def _message(packet: bytes) -> Message:
+    """Give the message a packet holds. Raises WireError."""
+    try:
+        values = json.loads(packet)
+    except (ValueError, RecursionError) as error:
+        text = f"no JSON: {type(error).__name__}"
+        raise WireError(text) from error
+    kind = _KINDS.get(str(values.pop("is", ""))) if isinstance(values, dict) else None
+    if kind is None:
+        text = "no message of a kind that is known"
+        raise WireError(text)
+    if wrong := misfit(values, kind):
+        text = f"{kind.__name__}: {wrong}"
+        raise WireError(text)
+    return kind(**values)

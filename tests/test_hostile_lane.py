@@ -1,0 +1,271 @@
+"""A lane that was taken over by a picture: whatever it sends, the parent goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bgrd.engine.pool import Assignment, Limits, Pool
+from bgrd.engine.process import LaneProcess
+from bgrd.engine.wire import Answer, Channel, Faulted, Finished, Hashed, Hello, Loaded, Message, Work
+from bgrd.errors import Fault, InputFault, ModelFault, UnknownFault
+from bgrd.job import ModelChoice, Recipe
+
+LIMITS = Limits(lanes=1, threads=1, memory_bytes=2**30, model_bytes=2**30, job_seconds=60, idle_unload_seconds=300)
+SHA = "ab" * 32
+JOB = 7
+HASHED = Hashed(job=JOB, sha256=SHA, model_sha256=SHA)
+LOADED = Loaded(model="m", sha256=SHA, seconds=0.5, resident_bytes=1)
+FINISHED = Finished(
+    job=JOB, sizes=[1], sha256s=[SHA], width=1, height=1, format="PNG", notes=[], seconds={}, peak_bytes=1
+)
+FAULTED = Faulted(job=JOB, model="m", kind="input", text="it is bad")
+SCENE: list[Message] = [Hello(pid=1), LOADED, HASHED, FINISHED]
+"""What an honest lane says of one job."""
+
+
+class FakeChild(subprocess.Popen[bytes]):
+    """A process that is gone when it is killed."""
+
+    def __init__(self) -> None:
+        self.pid, self.returncode = 2**22 + 1, None
+
+    def poll(self) -> int | None:
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        self.returncode = self.returncode or 0
+        return self.returncode
+
+    def kill(self) -> None:
+        self.returncode = -9
+
+    def __del__(self, *_: Any) -> None:
+        pass
+
+
+@dataclass
+class Told:
+    """Collects what the pool tells."""
+
+    hashed_jobs: list[int] = field(default_factory=list)
+    finished_jobs: list[int] = field(default_factory=list)
+    faults: dict[int, Fault] = field(default_factory=dict)
+    models: dict[str, Fault] = field(default_factory=dict)
+    loaded: list[str] = field(default_factory=list)
+
+    def hashed(self, message: Hashed) -> None:
+        self.hashed_jobs.append(message.job)
+
+    def finished(self, message: Finished, lane: int) -> None:
+        self.finished_jobs.append(message.job)
+
+    def faulted(self, job: int, fault: Fault, stage: str, trace: str) -> None:
+        assert job not in self.faults
+        self.faults[job] = fault
+
+    def model_loaded(self, message: Loaded, lane: int) -> None:
+        self.loaded.append(message.model)
+
+    def model_faulted(self, model: str, fault: Fault) -> None:
+        self.models[model] = fault
+
+
+class Scene:
+    """A pool with one job in a lane whose end of the socket is ours."""
+
+    def __init__(self) -> None:
+        self.told = Told()
+        self.watched: list[int] = []
+        self.pool = Pool(
+            LIMITS,
+            events=self.told,
+            clock=time.monotonic,
+            watch=self.watched.append,
+            unwatch=self.watched.remove,
+            start=self._start,
+        )
+        work = Work(job=JOB, model="m", recipe=Recipe().to_json(), size=1, max_pixels=1, memory_bytes=1)
+        model = ModelChoice(name="m", path=Path(os.devnull))
+        with open(os.devnull, "rb") as source, open(os.devnull, "wb") as draft:
+            descriptors = (source.fileno(), draft.fileno())
+            assert self.pool.submit(Assignment(work=work, model=model, descriptors=descriptors))
+
+    def _start(self) -> LaneProcess:
+        here, self.lane = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.lane.settimeout(0)
+        return LaneProcess(child=FakeChild(), channel=Channel(here))
+
+    @property
+    def gone(self) -> bool:
+        return not self.pool.pids
+
+    def say(self, said: Message | bytes, descriptors: list[int] | None = None) -> None:
+        """Send a message, or anything, and have the pool take it in; an honest parent answers a hash."""
+        packet = said if isinstance(said, bytes) else json.dumps({"is": type(said).__name__, **asdict(said)}).encode()
+        before = len(self.told.hashed_jobs)
+        with contextlib.suppress(OSError):  # the pool has hung up
+            socket.send_fds(self.lane, [packet], descriptors or [])
+        for fileno in list(self.watched):
+            self.pool.handle(fileno)
+        for job in self.told.hashed_jobs[before:]:
+            self.pool.answer(job, go=True)
+
+    def check(self) -> None:
+        """See that the lane is gone and its job told of, or that the two still agree on what it does."""
+        ended = len(self.told.finished_jobs) + len(self.told.faults)
+        assert ended <= 1
+        assert set(self.told.faults) | set(self.told.finished_jobs) <= {JOB}
+        if self.gone:
+            assert ended == 1
+            assert not self.watched
+        else:
+            assert self.pool.busy == (ended == 0)
+            assert len(self.watched) == 1
+
+    def close(self) -> None:
+        self.lane.close()
+        self.pool.kill()
+        self.pool.close()
+
+
+@pytest.fixture
+def scene() -> Iterator[Scene]:
+    """Give a scene and end it."""
+    made = Scene()
+    yield made
+    made.close()
+
+
+def test_an_honest_lane_is_believed(scene: Scene) -> None:
+    """What fits is taken: the job is finished, the lane kept."""
+    for message in SCENE:
+        scene.say(message)
+        scene.check()
+    assert scene.told.finished_jobs == [JOB]
+    assert not scene.gone
+
+
+def test_a_fault_is_believed_in_every_stage_of_the_job(scene: Scene) -> None:
+    """A lane may find its picture bad at any time after loading."""
+    scene.say(LOADED)
+    scene.say(FAULTED)
+    assert isinstance(scene.told.faults[JOB], InputFault)
+    assert not scene.gone
+
+
+def changed(message: Message, **changes: Any) -> bytes:
+    """Give a message with something wrong in it, as it travels."""
+    return json.dumps({"is": type(message).__name__, **asdict(message), **changes}).encode()
+
+
+@pytest.mark.parametrize(
+    ("honest", "lie"),
+    [
+        (2, changed(HASHED, job=8)),
+        (2, changed(HASHED, sha256="x" * 64)),
+        (2, changed(HASHED, sha256=SHA + "\n")),
+        (2, changed(LOADED)),
+        (2, changed(FINISHED)),
+        (3, changed(HASHED)),
+        (3, changed(FINISHED, job=8)),
+        (3, changed(FINISHED, sizes=[])),
+        (3, changed(FINISHED, sizes=[1, 1], sha256s=[SHA, SHA])),
+        (3, changed(FINISHED, sizes=[-1])),
+        (3, changed(FINISHED, sizes=[2**63])),
+        (3, changed(FINISHED, sha256s=["../../etc/passwd"])),
+        (3, changed(FAULTED, job=8)),
+        (3, changed(FAULTED, job=0)),
+        (3, changed(FAULTED, job=0, model="other")),
+        (3, changed(Answer(job=JOB, go=True))),
+        (3, b'{"is": "Load"}'),
+        (3, b"rubbish"),
+        (3, b"[]"),
+    ],
+)
+def test_a_lie_ends_the_lane(honest: int, lie: bytes) -> None:
+    """Its job has met something unknown; nobody else is touched."""
+    scene = Scene()
+    for message in SCENE[:honest]:
+        scene.say(message)
+    scene.say(lie)
+    scene.check()
+    assert scene.gone
+    assert type(scene.told.faults[JOB]) is UnknownFault
+    assert "nonsense" in str(scene.told.faults[JOB])
+    scene.close()
+
+
+def test_a_lie_while_loading_is_the_models(scene: Scene) -> None:
+    """Another model than the one it was given: the one being loaded is to blame, no job is charged."""
+    scene.say(changed(LOADED, model="other"))
+    assert scene.gone
+    assert isinstance(scene.told.models["m"], ModelFault)
+    assert isinstance(scene.told.faults[JOB], ModelFault)
+
+
+@pytest.mark.parametrize(
+    "said", [LOADED, b"rubbish", b"{}", b"x" * 70_000, b""], ids=["Loaded", "rubbish", "{}", "long", "end"]
+)
+def test_descriptors_from_a_lane_are_closed(said: Message | bytes, scene: Scene) -> None:
+    """A lane has none to give: whatever came with them, they are closed and the lane ended."""
+    scene.say(Hello(pid=1))
+    before = len(os.listdir("/proc/self/fd"))
+    scene.say(said, [0, 0, 0])
+    assert scene.gone
+    assert len(os.listdir("/proc/self/fd")) == before - 1  # the parent's end of the socket
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.sampled_from([JOB, 0, 1, "m", SHA])
+    | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+NAMES = sorted({name for message in (*SCENE, FAULTED) for name in asdict(message)})
+KINDS = st.sampled_from(["Hello", "Loaded", "Hashed", "Finished", "Faulted", "Work", "Answer", "Odd"])
+ODD = st.one_of(
+    st.binary(max_size=200),
+    VALUES.map(lambda value: json.dumps(value).encode()),
+    st.builds(
+        lambda kind, values: json.dumps({"is": kind, **values}).encode(),
+        KINDS,
+        st.dictionaries(st.sampled_from(NAMES), VALUES),
+    ),
+    st.builds(
+        lambda message, name, value: changed(message, **{name: value}),
+        st.sampled_from([*SCENE, FAULTED]),
+        st.sampled_from(NAMES),
+        VALUES,
+    ),
+    st.sampled_from([*SCENE, FAULTED]),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(ODD, max_size=6), st.integers(min_value=0, max_value=len(SCENE)))
+def test_nothing_a_lane_sends_reaches_the_main_loop(said: list[bytes | Message], honest: int) -> None:
+    """Arbitrary bytes, objects and half-true messages at any point: no exception, and the lane gone or consistent."""
+    scene = Scene()
+    try:
+        for message in [*SCENE[:honest], *said]:
+            scene.say(message)
+            scene.check()
+    finally:
+        scene.close()
