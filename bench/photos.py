@@ -12,10 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from bgrd.config.load import load
-from bgrd.daemon import limits_of
 from bgrd.job import Recipe
 from bgrd.models.store import find
 from bgrd.once import Once, Outcome, tasks_of
+from bgrd.service import limits_of
 
 PICTURES = Path(__file__).parents[1] / ".." / "shared" / "pictures"
 SUFFIXES = {".jpg", ".jpeg", ".png"}

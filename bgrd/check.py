@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bgrd.config.load import custom_models, folders, strangers
 from bgrd.config.settings import Settings
-from bgrd.engine.capacity import lanes_and_threads, measure
+from bgrd.engine.capacity import LANE_BYTES, lanes_and_threads, measure
 from bgrd.errors import ModelFault
 from bgrd.examine import Finding, RecordedMounts, examine, missing, plain
 from bgrd.intake.guard import mount_at
@@ -29,8 +29,6 @@ __all__ = ["Finding", "check", "prepare_folders"]
 
 _SERVICE_STOP_SECONDS = 90
 """TimeoutStopSec of the service."""
-_SMALL_BYTES = 700 * 2**20
-"""What one lane takes with a picture of a phone."""
 
 
 def check(
@@ -59,17 +57,21 @@ def check(
 
 
 def prepare_folders(plan: Sequence[Folder]) -> list[Finding]:
-    """Make the missing directories that may be made, and give what became of each.
+    """Make the missing directories of the default folder, and give what became of each.
 
-    Those of the default folder, and an archive beside its inbox on the same file system. Others are never made: a
-    missing one may be a share that is not mounted. What cannot be made is an *error*.
+    Others are never made: a missing one may be a share that is not mounted. What cannot be made is an *error*.
     """
     found = []
     for folder in plan:
-        for path in _to_make(folder):
+        if not folder.create:
+            continue
+        archive = [folder.archive] if folder.policy == "archive" else []
+        for path in (folder.inbox, folder.outbox, *archive):
             subject = f"folder {folder.name}"
             try:
-                path.mkdir(parents=folder.create, exist_ok=True)
+                if path.is_dir():
+                    continue
+                path.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 text = f"{plain(path)} cannot be made: {error.strerror}"
                 advice = "configure a [[folder]] elsewhere"
@@ -77,21 +79,6 @@ def prepare_folders(plan: Sequence[Folder]) -> list[Finding]:
             else:
                 found.append(Finding(level="ok", subject=subject, text=f"{plain(path)} made"))
     return found
-
-
-def _to_make(folder: Folder) -> Iterator[Path]:
-    """Yield the directories of a folder that are missing and may be made."""
-    if folder.create:
-        yield from (path for path in (folder.inbox, folder.outbox) if not path.is_dir())
-    if folder.policy == "archive" and not folder.archive.is_dir() and (folder.create or _is_sibling(folder)):
-        yield folder.archive
-
-
-def _is_sibling(folder: Folder) -> bool:
-    """Say whether the archive belongs beside an inbox that is there and no mount of its own."""
-    if folder.archive.parent != folder.inbox.parent or not folder.inbox.is_dir():
-        return False
-    return folder.inbox.stat().st_dev == folder.inbox.parent.stat().st_dev
 
 
 def _variables(environ: Mapping[str, str]) -> Iterator[Finding]:
@@ -225,7 +212,7 @@ def _memory(settings: Settings, root: Path) -> Iterator[Finding]:
     if limit > capacity.memory_bytes:
         advice = "lower memory_limit, or leave it at 0"
         yield Finding(level="warn", subject="memory", text=f"{told}: more than there is", advice=advice)
-    elif limit < lanes * _SMALL_BYTES:
+    elif limit < lanes * LANE_BYTES:
         advice = "give it more with memory_limit, or use fewer lanes"
         yield Finding(level="warn", subject="memory", text=f"{told}: large pictures may fail", advice=advice)
     else:

@@ -15,15 +15,16 @@ from typing import Any
 
 from bgrd.delivery.claim import Claim, drop_claim, open_claim
 from bgrd.delivery.commit import deliver, finish
-from bgrd.delivery.failure import FailureNotes
+from bgrd.delivery.failure import FailureNotes, record
 from bgrd.delivery.leftovers import Leftovers
 from bgrd.delivery.outbox import Outbox
+from bgrd.delivery.premises import Premises
 from bgrd.delivery.probe import probe, probe_fault
 from bgrd.delivery.recall import intact_job, same_file_job
-from bgrd.engine.events import Blocked, Broken, Closed, Event, Fed, Idle, Judged, Outcome, Prepared, Resumed
+from bgrd.engine.events import Blocked, Broken, Closed, Delayed, Event, Fed, Idle, Judged, Outcome, Prepared, Resumed
 from bgrd.engine.verdict import Verdict, judge, takes_holes
 from bgrd.engine.wire import Finished, Hashed
-from bgrd.errors import Fault, FileFault, FolderFault
+from bgrd.errors import Fault, FileFault, FolderFault, StateError
 from bgrd.intake.lease import lease
 from bgrd.job import Folder, Job, recipe_hash
 from bgrd.journal.journal import Journal, Recovery
@@ -52,10 +53,14 @@ class Committer:
         self.folder = folder
         self.blocked: FolderFault | None = None
         self.busy_since: float | None = None
-        self._journal = journal
         self._post = post
+        self._stopping = False
+        self._delayed = False
+        # A full state disk holds this folder up; nothing is lost or done twice, and it goes on by itself.
+        self._journal = journal = journal.patient(give_up=lambda: self._stopping, waiting=self._delay)
         self._wall = wall
         self._outbox = Outbox(folder.outbox, mode=folder.mode, group=folder.group, min_free=folder.min_free)
+        self._premises = Premises(folder, journal)
         self._notes = FailureNotes(folder, journal)
         self._leftovers = Leftovers(folder, journal, self._outbox, closed=self._finished)
         self._claims: dict[int, Claim] = {}
@@ -75,6 +80,7 @@ class Committer:
         """Finish what is queued and end; False when the thread did not within `seconds` and was abandoned."""
         self._requests.put(None)
         self._thread.join(seconds)
+        self._stopping = True  # whoever is held up by the journal now gives up
         return not self._thread.is_alive()
 
     def fetch(self, *, oldest: bool) -> None:
@@ -106,12 +112,15 @@ class Committer:
         self._requests.put(lambda: self._block(fault))
 
     def recover(self, recovery: Recovery) -> None:
-        """Ask to finish what an earlier run left between claim and done: answers `Closed` for each."""
-        self._requests.put(lambda: self._recover(recovery))
+        """Have the next probe finish what an earlier run left between claim and done: answers `Closed` for each."""
+        self._requests.put(lambda: self._leftovers.take(recovery))
 
-    def tidy_notes(self) -> None:
-        """Ask to remove the failure notes of jobs that have been withdrawn."""
-        self._requests.put(self._notes.tidy)
+    def _delay(self, error: StateError) -> None:
+        """Take note that the journal cannot be written now; told once, until a request comes through."""
+        self.busy_since = time.monotonic()
+        if not self._delayed:
+            self._delayed = True
+            self._post(Delayed(folder=self.folder.name, reason=str(error)))
 
     def _serve(self) -> None:
         while (request := self._requests.get()) is not None:
@@ -122,8 +131,10 @@ class Committer:
                 self._post(Broken(folder=self.folder.name, error=error))
                 break
             self.busy_since = None
+            self._delayed = False
         for claim in list(self._claims.values()):
             self._drop(claim)
+        self._premises.close()
 
     def _fetch(self, *, oldest: bool) -> None:
         claim = None if self.blocked is not None else self._claim(oldest=oldest)
@@ -144,6 +155,11 @@ class Committer:
 
     def _claim(self, *, oldest: bool) -> Claim | None:
         """Claim and open a job; None where there is none now, or the folder turns out to be unwell."""
+        try:
+            self._premises.ensure()
+        except Fault as fault:
+            self._block(fault)
+            return None
         self._leftovers.finish(now=self._wall())
         for _ in range(_SKIPS):
             job = self._journal.claim(self.folder.name, oldest=oldest, now=self._wall())
@@ -194,6 +210,7 @@ class Committer:
         if job_id not in self._claims:
             return
         try:
+            self._premises.ensure()
             action()
         except Fault as fault:
             self._settle(job_id, fault, {"stage": "commit"})
@@ -208,6 +225,8 @@ class Committer:
             self._leftovers.put_off(job, now=self._wall())
             facts = {**facts, "stage": "source policy", "kind": fault.kind, "reason": str(fault)}
             self._close(claim, "wait", facts)
+            if isinstance(fault, FolderFault):
+                self._block(fault)
         else:
             self._close(claim, outcome, {**facts, "source": applied.outcome})
 
@@ -228,7 +247,7 @@ class Committer:
         if isinstance(fault, FileFault):
             fault = probe_fault(self.folder, self._outbox) or fault
         verdict = judge(fault, job, now=self._wall(), grace_seconds=self.folder.grace_seconds, settled=settled)
-        self._record(job, verdict)
+        record(self._journal, self._notes, job, verdict, now=self._wall())
         self._post(
             Closed(
                 folder=self.folder.name,
@@ -240,22 +259,6 @@ class Committer:
         if verdict.block:
             self._block(fault)
         return verdict
-
-    def _record(self, job: Job, verdict: Verdict) -> None:
-        match verdict.action:
-            case "wait":
-                self._journal.wait(job.id, kind=verdict.kind, reason=verdict.reason, due=verdict.due)
-            case "retry":
-                due = verdict.due if verdict.due is not None else self._wall()
-                self._journal.retry(job.id, kind=verdict.kind, reason=verdict.reason, due=due, charged=verdict.charged)
-            case "alone":
-                self._journal.alone(job.id, reason=verdict.reason)
-            case "withdraw":
-                self._journal.withdraw(job.id, reason=verdict.reason)
-                self._notes.remove(job.path)
-            case "fail":
-                note = self._notes.write(job.path, kind=verdict.kind, reason=verdict.reason, when=self._wall())
-                self._journal.fail(job.id, kind=verdict.kind, reason=verdict.reason, note=note)
 
     def _requeue(self, job_id: int) -> None:
         claim = self._claims.get(job_id)
@@ -273,6 +276,7 @@ class Committer:
 
     def _probe(self) -> None:
         try:
+            self._premises.ensure()
             probe(self.folder, self._outbox)
             self._leftovers.recover(now=self._wall())
         except Fault as fault:
@@ -285,11 +289,3 @@ class Committer:
     def _block(self, fault: Fault) -> None:
         self.blocked = fault if isinstance(fault, FolderFault) else FolderFault(str(fault))
         self._post(Blocked(folder=self.folder.name, kind=self.blocked.kind, reason=str(fault)))
-
-    def _recover(self, recovery: Recovery) -> None:
-        """Finish what lies between intent and done; an outbox that is away now is waited for."""
-        self._leftovers.take(recovery)
-        try:
-            self._leftovers.recover(now=self._wall())
-        except Fault as fault:
-            self._block(fault)

@@ -6,31 +6,32 @@ Stop order: intake, claiming, lanes (drained within `stop_seconds`), committers,
 from __future__ import annotations
 
 import logging
-import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
 from bgrd import __version__
 from bgrd.check import prepare_folders
-from bgrd.config.load import custom_models, folders
 from bgrd.config.settings import Settings
-from bgrd.engine.capacity import lanes_and_threads, measure
 from bgrd.engine.dispatch import Dispatcher, Report
 from bgrd.engine.loop import Loop
-from bgrd.engine.pool import Limits, Pool
-from bgrd.errors import BgrdError, ConfigError
+from bgrd.engine.pool import Pool
+from bgrd.errors import BgrdError, ConfigError, StateError
 from bgrd.journal.journal import open_journal
+from bgrd.kernel import in_terminal
 from bgrd.lock import hold
 from bgrd.pulse import Pulse, identity, summary
-from bgrd.roster import Plan, Roster
+from bgrd.roster import Roster
+from bgrd.service import Plan, limits_of, plan_of
 from bgrd.telemetry import status
-from bgrd.telemetry.log import logger
+from bgrd.telemetry.log import configure, logger
 from bgrd.telemetry.notify import Notifier
 
-__all__ = ["Daemon", "limits_of", "plan_of"]
+__all__ = ["Daemon"]
 
 _START_SECONDS = 30.0
 _LOOK_SECONDS = 0.05
@@ -39,38 +40,29 @@ _ABANDON_SECONDS = 5.0
 _PRUNE_SECONDS = 86_400.0
 _HISTORY_SECONDS = 90 * 86_400.0
 _WARNINGS = frozenset(
-    {"job.failed", "folder.blocked", "folder.busy", "folder.unavailable", "watch.lost", "watch.limit", "daemon.short"}
+    {
+        "daemon.short",
+        "folder.blocked",
+        "folder.missing",
+        "folder.unavailable",
+        "intake.broken",
+        "intake.stalled",
+        "job.failed",
+        "journal.network",
+        "journal.waiting",
+        "reload.rejected",
+        "watch.limit",
+        "watch.lost",
+    }
 )
-
-
-def limits_of(settings: Settings) -> Limits:
-    """Turn the settings' zeros into what this machine allows."""
-    capacity = measure()
-    memory = settings.memory_limit or capacity.memory_bytes // 2
-    lanes, threads = lanes_and_threads(capacity, lanes=settings.lanes, threads=settings.threads, memory_limit=memory)
-    return Limits(
-        lanes=lanes,
-        threads=threads,
-        memory_bytes=memory,
-        model_bytes=settings.model_memory or memory // 2,
-        job_seconds=settings.job_seconds,
-        idle_unload_seconds=settings.idle_unload_seconds or float("inf"),
-    )
-
-
-def plan_of(settings: Settings) -> Plan:
-    """Give what the settings want served. Raises ConfigError."""
-    return Plan(
-        folders=folders(settings),
-        models=custom_models(settings),
-        models_directory=settings.models_directory,
-    )
 
 
 class Daemon:
     """Runs until it is told to stop, or with `until_done` until nothing is left to do.
 
     `load` reads the configuration anew at start and at each reload; `watcher` is told every event the log gets.
+    After `run`, `left` is how many jobs are not at their end, `writing` which files were still being written, and
+    `stopped` whether a signal ended it.
     Making one takes the lock on the state directory and opens the journal. Raises BgrdError.
     """
 
@@ -94,6 +86,8 @@ class Daemon:
         self._in_terminal = False
         self._ready = False
         self._prune_at = 0.0
+        self.left = 0
+        self.writing: tuple[bytes, ...] = ()
         self._lock = hold(settings.state_directory)
         self._journal = open_journal(settings.state_directory)
         self._loop = Loop()
@@ -111,6 +105,11 @@ class Daemon:
         )
         self._pulse = Pulse(notifier, status.location(settings.state_directory), beats=self._beats, facts=self._facts)
 
+    @property
+    def stopped(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stops > 0
+
     def run(self) -> None:
         """Start, work, stop. Raises BgrdError when it cannot start or cannot go on; everything is left in order."""
         try:
@@ -126,7 +125,7 @@ class Daemon:
     # Startup
 
     def _start(self) -> None:
-        prepare_folders(self._roster.plan.folders)
+        self._prepare(self._roster.plan)
         recovery = self._journal.recover()
         limits = self._pool.limits
         self._report(
@@ -140,6 +139,12 @@ class Daemon:
         if self._journal.exclusive:
             self._report("journal.network", advice="keep state_directory on a local disk")
         self._roster.open_all(recovery)
+
+    def _prepare(self, plan: Plan) -> None:
+        """Make the default folder; what cannot be made is told, and its folder found missing."""
+        for finding in prepare_folders(plan.folders):
+            if finding.level == "error":
+                self._report("folder.missing", subject=finding.subject, reason=finding.text)
 
     # Main loop
 
@@ -172,16 +177,18 @@ class Daemon:
         return time.monotonic() + 1.0
 
     def _prune(self) -> float:
-        """Once a day, have the journal forget the details of what is long over."""
+        """Once a day, have the journal forget the details of what is long over, a step a turn."""
         now = time.monotonic()
         if self._ready and now >= self._prune_at:
-            self._journal.prune(time.time() - _HISTORY_SECONDS)
+            with suppress(StateError):  # tomorrow, then
+                if self._journal.prune_step(time.time() - _HISTORY_SECONDS):
+                    return now
             self._prune_at = now + _PRUNE_SECONDS
         return max(self._prune_at, now + 1.0)
 
     def _all_done(self) -> bool:
         """Say whether nothing is left that could be done now."""
-        return self._ready and self._dispatcher.idle() and self._roster.quiet
+        return self._ready and self._dispatcher.idle() and self._roster.done(time.monotonic())
 
     # Reload
 
@@ -192,7 +199,7 @@ class Daemon:
             settings = self._load()
             self._refuse_unswappable(settings)
             plan = plan_of(settings)
-            prepare_folders(plan.folders)
+            self._prepare(plan)
         except BgrdError as error:
             self._report("reload.rejected", reason=str(error))
         else:
@@ -212,12 +219,13 @@ class Daemon:
             if self._stops:
                 return
             if time.monotonic() >= deadline:
-                self._dispatcher.abort()
+                self._dispatcher.abort(leaving)
             self._turn(time.monotonic() + _LOOK_SECONDS)
         self._settings = settings
+        configure(log_format=settings.log_format, log_level=settings.log_level, stream=sys.stderr)
         self._pool.limits = limits_of(settings)
         self._dispatcher.max_pixels = settings.max_pixels
-        self._roster.swap(plan, leaving, seconds=_ABANDON_SECONDS)
+        self._roster.swap(plan, leaving, until=time.monotonic() + _ABANDON_SECONDS)
         self._report("reload.done", folders=len(self._roster))
 
     # Shutdown
@@ -237,7 +245,8 @@ class Daemon:
                 self._turn(time.monotonic() + _LOOK_SECONDS)
             if not self._dispatcher.idle():
                 self._dispatcher.abort()
-            clean = self._roster.close(_ABANDON_SECONDS)
+            self.left, self.writing = self._roster.left, self._roster.writing
+            clean = self._roster.close(time.monotonic() + _ABANDON_SECONDS)
         finally:
             self._pool.close()
             self._journal.close(clean=clean)
@@ -250,7 +259,7 @@ class Daemon:
 
     def _listen(self) -> None:
         # Asked now: when a terminal is closed it controls us no more by the time its SIGHUP is here.
-        self._in_terminal = _has_terminal()
+        self._in_terminal = in_terminal()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._on_signal)
         # A writer that breaks a lease must never end us, whatever signal the kernel chooses.
@@ -287,12 +296,3 @@ class Daemon:
             "late": self._pulse.late,
             "folders": self._roster.facts(),
         }
-
-
-def _has_terminal() -> bool:
-    """Say whether a terminal controls us: then SIGHUP means that it was closed."""
-    try:
-        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
-    except OSError:
-        return False
-    return True

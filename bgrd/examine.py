@@ -15,7 +15,7 @@ from typing import Literal, Protocol
 from bgrd.delivery.outbox import Outbox
 from bgrd.errors import FolderFault
 from bgrd.escape import shown
-from bgrd.intake.guard import guarded, identify, mount_at
+from bgrd.intake.guard import guarded, identify, mount_at, recorded_for
 from bgrd.intake.mounts import is_network, read_mounts, watching
 from bgrd.job import Folder
 
@@ -45,7 +45,7 @@ class RecordedMounts(Protocol):
     """What of the journal is asked: the mount a folder's directory lay on before, or None."""
 
     def mount(self, folder: str, role: str) -> str | None:
-        """Give the recorded identity of a mount."""
+        """Give what was recorded, see `guard.record`."""
 
 
 def plain(path: Path) -> str:
@@ -158,7 +158,7 @@ def _watch(folder: Folder) -> Iterator[Finding]:
 def _mounts(folder: Folder, recorded: RecordedMounts) -> Iterator[Finding]:
     """Yield each directory that does not lie where it lay before."""
     for role, path in guarded(folder).items():
-        before = recorded.mount(folder.name, role)
+        before = recorded_for(path, recorded.mount(folder.name, role))
         if before is not None and before != identify(path):
             yield Finding(
                 level="error",

@@ -1,4 +1,4 @@
-"""The few Linux calls Python has no name for: renameat2 and prctl.
+"""The few things Linux knows that Python has no name for: renameat2, prctl, what a thread waits in, our terminal.
 
 Linux only. Every function raises OSError with the kernel's errno, as `os` does.
 """
@@ -10,7 +10,7 @@ import os
 import platform
 from pathlib import Path
 
-__all__ = ["blocked_in_file_call", "die_with_parent", "rename_noreplace"]
+__all__ = ["blocked_in_file_call", "die_with_parent", "in_terminal", "rename_noreplace"]
 
 _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
@@ -64,3 +64,12 @@ def blocked_in_file_call(thread: int) -> bool:
         return False
     waiting = _WAITING_CALLS.get(platform.machine())
     return waiting is not None and first.isdecimal() and int(first) not in waiting
+
+
+def in_terminal() -> bool:
+    """Say whether a terminal controls us: then SIGHUP means that it was closed."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True

@@ -9,6 +9,7 @@ import os
 import socket
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +19,7 @@ from bgrd.delivery.beneath import folder_faults
 from bgrd.errors import BusyError, StateError
 from bgrd.escape import shown
 
-__all__ = ["Lock", "hold", "hold_inbox"]
+__all__ = ["Holder", "Lock", "hold", "hold_inbox", "holder"]
 
 _NAME = "lock"
 _UNABLE = frozenset(
@@ -49,6 +50,54 @@ class Lock:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """Who holds a state directory, as far as that is known: `host` is "" for this machine."""
+
+    pid: int | None
+    host: str = ""
+
+
+def holder(state_directory: Path) -> Holder | None:
+    """Give who holds the lock on a state directory, None where nobody does. Makes nothing.
+
+    Residual risk: where neither the file nor the kernel names a process, the lock is tried, for some microseconds; a
+    bgrd that starts in that very moment is told that another one is at work.
+    """
+    try:
+        fd = os.open(state_directory / _NAME, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        return _holder(fd)
+    finally:
+        os.close(fd)
+
+
+def _holder(fd: int) -> Holder | None:
+    written = _read_holder(fd)
+    if written is not None and written["host"] != socket.gethostname():
+        return Holder(pid=written["pid"], host=written["host"]) if _is_locked(fd) else None
+    locker = _locker(os.fstat(fd))
+    if locker is not None:
+        return Holder(pid=locker)
+    # The last holder's number stays in the file when it ends: only a living one is worth trying the lock for.
+    if written is not None and not Path(f"/proc/{written['pid']}").exists():
+        return None
+    return Holder(pid=written["pid"] if written is not None else None) if _is_locked(fd) else None
+
+
+def _is_locked(fd: int) -> bool:
+    """Say whether another process holds the lock; a file system that cannot lock has none."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def hold(state_directory: Path, *, now: float | None = None) -> Lock:

@@ -19,18 +19,22 @@ from bgrd.errors import CannotCreateError, CrashFault, Fault, FolderUnavailable,
 from bgrd.escape import shown
 from bgrd.intake.ignore import classify
 from bgrd.intake.lease import shows_picture
-from bgrd.intake.scan import walk
+from bgrd.intake.scan import excluded_below, walk
 from bgrd.job import ModelChoice, Recipe, product_name
 
-__all__ = ["Failure", "Once", "Outcome", "Task", "tasks_of"]
+__all__ = ["Failure", "Once", "Outcome", "Task", "left_out", "tasks_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """One picture: `path` below `root`, and below the output the result mirrors `path`."""
+    """One picture: `path` below `root`, and below the output the result mirrors `path`.
+
+    `real` is the file itself where the user named a link to it: a link that is named is followed.
+    """
 
     root: Path
     path: bytes
+    real: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,13 +63,15 @@ class _Active:
     alone: bool = False
 
 
-def tasks_of(files: Iterable[Path]) -> list[Task]:
+def tasks_of(files: Iterable[Path], *, output: Path | None = None) -> list[Task]:
     """Turn what the user named into tasks, each once: a file as it is, a folder with all pictures below it.
 
+    Where `output` lies strictly below a folder, it is left out there: it holds the results of earlier runs. Where it is
+    the folder itself all pictures in it are meant; this run's results are not, as they come later.
     Raises NoInputError for what is not there.
     """
     try:
-        return list(dict.fromkeys(task for file in files for task in _tasks_at(file)))
+        return list(dict.fromkeys(task for file in files for task in _tasks_at(file, output)))
     except OSError as error:
         name = shown(os.fsencode(error.filename or ""))
         text = f"{name} cannot be looked at: {os.strerror(error.errno or 0)}"
@@ -74,16 +80,23 @@ def tasks_of(files: Iterable[Path]) -> list[Task]:
         raise NoInputError(str(fault)) from fault
 
 
-def _tasks_at(file: Path) -> Iterator[Task]:
+def _tasks_at(file: Path, output: Path | None) -> Iterator[Task]:
     name = shown(os.fsencode(file))
     if file.is_dir():
-        for batch in walk(file, recursive=True, excluded=frozenset(), sync_conflicts=False):
+        excluded = left_out(file, output)
+        for batch in walk(file, recursive=True, excluded=excluded, sync_conflicts=False):
             yield from (Task(root=file, path=path) for path, _version in batch if _is_picture(file, path))
     elif file.is_file():
-        yield Task(root=file.absolute().parent, path=os.fsencode(file.name))
+        real = file.resolve() if file.is_symlink() else None
+        yield Task(root=file.absolute().parent, path=os.fsencode(file.name), real=real)
     else:
         text = f"there is no file {name}" if not file.exists() else f"{name} is neither a file nor a folder"
         raise NoInputError(text)
+
+
+def left_out(folder: Path, output: Path | None) -> frozenset[bytes]:
+    """Give what of a folder is not taken, since results go there; as it is written and as it is behind links."""
+    return excluded_below(folder.absolute(), [output.absolute()]) if output is not None else frozenset()
 
 
 def _is_picture(root: Path, path: bytes) -> bool:
@@ -148,7 +161,10 @@ class Once:
     def _begin(self, number: int, task: Task, *, alone: bool) -> None:
         """Open and submit one task."""
         try:
-            opened = open_source(task.root, task.path)
+            root, path = (
+                (task.root, task.path) if task.real is None else (task.real.parent, os.fsencode(task.real.name))
+            )
+            opened = open_source(root, path)
         except Fault as fault:
             self._fail(task, str(fault))
             return

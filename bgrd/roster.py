@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from bgrd.engine.dispatch import Dispatcher, Report
 from bgrd.engine.events import Fed
 from bgrd.engine.pool import Pool
-from bgrd.errors import BusyError, DaemonFault, FolderFault, ModelFault
-from bgrd.job import Folder, ModelChoice
+from bgrd.errors import DaemonFault, ModelFault, StateError
+from bgrd.job import OPEN_STATES, Folder, ModelChoice
 from bgrd.journal.journal import Journal, Recovery
 from bgrd.models.store import find
+from bgrd.service import Plan
 from bgrd.station import Station
 
-__all__ = ["Plan", "Roster"]
+__all__ = ["Roster"]
 
 
+_WRITERS_SECONDS = 5.0
 _WORK = frozenset({"intake.admitted", "intake.gone"})
 """Events after which a folder's committer has something to do: a job, or a note to remove."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What is to be served: the folders, and where their models are looked up."""
-
-    folders: tuple[Folder, ...]
-    models: Mapping[str, ModelChoice]
-    models_directory: Path
-
-    def same_models(self, other: Plan) -> bool:
-        """Say whether names stand for the same files with the same specs."""
-        return (self.models, self.models_directory) == (other.models, other.models_directory)
 
 
 class Roster:
@@ -59,12 +47,13 @@ class Roster:
         self._stations: dict[str, Station] = {}
         self._to_warm: dict[str, ModelChoice] = {}
         self._returned: deque[str] = deque()
+        self._held_up_since = time.monotonic()
 
     def __len__(self) -> int:
         return len(self._stations)
 
     def open_all(self, recovery: Recovery) -> None:
-        """Serve every folder of the plan. Raises BusyError when another bgrd serves one."""
+        """Serve every folder of the plan."""
         known = {folder.name for folder in self.plan.folders}
         for name in self._journal.counts().keys() - known:
             self._journal.withdraw_folder(name)
@@ -80,11 +69,11 @@ class Roster:
             self._stations[name].stop_intake()
         return leaving
 
-    def swap(self, plan: Plan, leaving: list[str], *, seconds: float) -> None:
+    def swap(self, plan: Plan, leaving: list[str], *, until: float) -> None:
         """End those that leave, which must be idle, and serve the plan; the others never notice."""
         wanted = {folder.name for folder in plan.folders}
         for name in leaving:
-            self._stations.pop(name).close(seconds)
+            self._stations.pop(name).close(until)
             if name not in wanted:
                 self._journal.withdraw_folder(name)
         if not self.plan.same_models(plan):
@@ -93,31 +82,24 @@ class Roster:
         for folder in plan.folders:
             if folder.name in self._stations:
                 self._stations[folder.name].walker.doubt("reload")
-                continue
-            try:
-                self._open(folder)
-            except BusyError as error:
-                self._report("folder.busy", folder=folder.name, reason=str(error))
+            else:
+                self._open(folder, self._journal.interrupted(folder.name))
 
     def stop_intake(self) -> None:
         """Take nothing new anywhere."""
         for station in self._stations.values():
             station.stop_intake()
 
-    def close(self, seconds: float) -> bool:
-        """End all; False where a thread had to be left behind."""
-        ended = [self._stations.pop(name).close(seconds) for name in list(self._stations)]
+    def close(self, until: float) -> bool:
+        """End all by the monotonic second `until`; False where a thread had to be left behind."""
+        ended = [self._stations.pop(name).close(until) for name in list(self._stations)]
         return all(ended)
 
     def tend(self) -> None:
-        """Take the locks of inboxes that came back, and try the next model of the warm set where a lane is free."""
+        """Look at folders that came back, and try the next model of the warm set where a lane is free."""
         while self._returned:
-            name = self._returned.popleft()
-            if (station := self._stations.get(name)) is not None:
-                try:
-                    station.arrived()
-                except BusyError as error:
-                    self._dispatcher.block(station.desk, FolderFault(str(error)))
+            if (station := self._stations.get(self._returned.popleft())) is not None:
+                station.returned()
         for name, model in list(self._to_warm.items()):
             try:
                 if not self._pool.warm(model):
@@ -132,10 +114,24 @@ class Roster:
         armed = all(station.armed for station in self._stations.values())
         return armed and not self._to_warm and not self._pool.loading
 
+    def done(self, now: float) -> bool:
+        """Say whether nothing is left that could be done now; files that are being written are waited for a little."""
+        if all(station.quiet(self._journal) for station in self._stations.values()):
+            return True
+        if not all(station.held_up or station.quiet(self._journal) for station in self._stations.values()):
+            self._held_up_since = now
+        return now - self._held_up_since > _WRITERS_SECONDS
+
     @property
-    def quiet(self) -> bool:
-        """Whether nothing is left that could be done now."""
-        return all(station.quiet(self._journal) for station in self._stations.values())
+    def writing(self) -> tuple[bytes, ...]:
+        """The files that somebody is still writing, the first of each folder."""
+        return tuple(path for station in self._stations.values() for path in station.walker.writing)
+
+    @property
+    def left(self) -> int:
+        """How many jobs are not at their end."""
+        counts = self._journal.counts()
+        return sum(counts.get(name, {}).get(state, 0) for name in self._stations for state in OPEN_STATES)
 
     def beats(self, now: float) -> Iterator[tuple[str, float, int]]:
         """Give when each folder's threads last came round, see `Pulse`."""
@@ -144,10 +140,13 @@ class Roster:
 
     def facts(self) -> dict[str, dict[str, Any]]:
         """Give what the status file says of each folder."""
-        counts = self._journal.counts()
+        try:
+            counts = self._journal.counts()
+        except StateError:
+            counts = {}  # the journal's own trouble is told by those who work with it
         return {name: {**station.facts(), "jobs": counts.get(name, {})} for name, station in self._stations.items()}
 
-    def _open(self, folder: Folder, recovery: Recovery | None = None) -> None:
+    def _open(self, folder: Folder, recovery: Recovery) -> None:
         """Start serving a folder; its model is loaded and tried as soon as a lane is free."""
         plan = self.plan
         station = Station(

@@ -1,7 +1,8 @@
-"""One folder at work: its lock, its committer and its walker, started and stopped together."""
+"""One folder at work: its committer and its walker, started and stopped together."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,19 +10,20 @@ from bgrd.committer import Committer
 from bgrd.engine.desk import SILENT, Desk
 from bgrd.engine.dispatch import Dispatcher
 from bgrd.engine.events import Closed, Event
-from bgrd.errors import FolderUnavailable
 from bgrd.intake.walker import Walker
 from bgrd.job import Folder, ModelChoice
 from bgrd.journal.journal import Journal, Recovery
-from bgrd.lock import Lock, hold_inbox
 
 __all__ = ["Station"]
+
+_ARMING_SECONDS = 10.0
+"""After this long a folder that has not answered does not keep the others from being ready."""
 
 
 class Station:
     """Everything that runs for one folder between start (or reload) and stop.
 
-    Making one takes the lock on the inbox. Raises BusyError when another bgrd serves it.
+    Its own threads alone touch its directories: whatever a dead share holds, the main loop goes on.
     """
 
     def __init__(
@@ -34,38 +36,48 @@ class Station:
         events: Callable[..., None],
     ) -> None:
         self.folder = folder
-        self._lock = _lock_if_there(folder)
+        self._opened = time.monotonic()
+        self._abandoned = False
         self._dispatcher = dispatcher
         self._committer = Committer(folder, journal, post=self._pass_on)
         self.walker = Walker(folder, journal, events=events)
         self.desk: Desk = dispatcher.add(self._committer, model)
 
-    def start(self, recovery: Recovery | None) -> None:
-        """Finish what an earlier run left, then take new files."""
+    def start(self, recovery: Recovery) -> None:
+        """Finish what an earlier run left, release what waited for the folder to be well, then take new files."""
         self._committer.start()
-        if recovery is not None:
-            self._committer.recover(recovery)
+        self._committer.recover(recovery)
+        self._committer.probe()
         self.walker.start()
 
-    def arrived(self) -> None:
-        """Take the lock on an inbox that was missing and is there now. Raises BusyError."""
-        if self._lock is None:
-            self._lock = _lock_if_there(self.folder)
+    def returned(self) -> None:
+        """Have a folder that came back looked at now and not at its next probe."""
+        self._committer.probe()
 
     def _pass_on(self, event: Event) -> None:
-        """Hand the committer's events on; a file that changed under way is looked at again, event or none."""
+        """Hand the committer's events on; a file that changed under way is looked at again, event or none.
+
+        Not those of a thread that a dead share held beyond the station's end: they speak of another desk.
+        """
+        if self._abandoned:
+            return
         if isinstance(event, Closed) and event.outcome == "withdraw":
             self.walker.dirty(event.job.path)
         self._dispatcher.post(event)
 
     @property
     def armed(self) -> bool:
-        """Whether the folder is watched, or found wanting."""
-        return self.walker.armed.is_set()
+        """Whether the folder is watched, or found wanting: also by not answering."""
+        return self.walker.armed.is_set() or time.monotonic() - self._opened > _ARMING_SECONDS
+
+    @property
+    def held_up(self) -> bool:
+        """Whether all that is left are files that somebody is still writing."""
+        return bool(self.walker.writing) and self.walker.first_walk_done.is_set()
 
     def quiet(self, journal: Journal) -> bool:
         """Say whether all that was there is admitted and nothing is ready to be worked on."""
-        if self.desk.blocked or self.walker.state == "unavailable":
+        if self.desk.blocked or self.desk.silent or self.walker.state == "unavailable":
             return True
         return self.walker.settled and not journal.ready_count(self.folder.name)
 
@@ -99,18 +111,11 @@ class Station:
         self.desk.leaving = True
         self.walker.stop(0)
 
-    def close(self, seconds: float) -> bool:
-        """End both threads and let the lock go; False where a dead share holds a thread, which is left behind."""
-        ended = [self.walker.stop(seconds), self._committer.stop(seconds)]
+    def close(self, until: float) -> bool:
+        """End both threads by the monotonic second `until`; False where one had to be left behind on a dead share."""
+        self._committer.stop(0)
+        now = time.monotonic()
+        ended = [self.walker.stop(max(0.1, until - now)), self._committer.stop(max(0.1, until - time.monotonic()))]
+        self._abandoned = True
         self._dispatcher.remove(self.folder.name)
-        if self._lock is not None:
-            self._lock.close()
         return all(ended)
-
-
-def _lock_if_there(folder: Folder) -> Lock | None:
-    """Hold the inbox; None where it is missing now or its file system has no locks."""
-    try:
-        return hold_inbox(folder.inbox)
-    except FolderUnavailable:
-        return None

@@ -109,6 +109,7 @@ class MemoryJournal:
         return key in self.flags
 
     def set_flag(self, folder: str, key: str) -> None:
+        self._answer()
         self.flags.add(key)
 
     def _answer(self) -> None:

@@ -65,19 +65,6 @@ def test_only_default_folders_are_made(world: World) -> None:
     assert not (world.home / "i").exists()
 
 
-def test_an_archive_beside_its_inbox_is_made_once_the_inbox_is_there(world: World) -> None:
-    """The default archive of a configured folder is made, but not beside an inbox that may be an unmounted share."""
-    plan = folders(world.load('[[folder]]\nname = "x"\ninbox = "i"\noutbox = "o"\npolicy = "archive"'))
-    assert prepare_folders(plan) == []
-    (world.home / "i").mkdir()
-    assert [f.level for f in prepare_folders(plan)] == ["ok"]
-    assert (world.home / "i-done").is_dir()
-    elsewhere = folders(
-        world.load('[[folder]]\nname = "x"\ninbox = "i"\noutbox = "o"\npolicy = "archive"\narchive = "a/b"')
-    )
-    assert prepare_folders(elsewhere) == []
-
-
 def test_a_folder_that_cannot_be_made_is_an_error_and_not_the_end(world: World) -> None:
     """The daemon goes on and waits for the folder."""
     (world.home / "bgr").write_text("a file in the way")

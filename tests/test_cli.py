@@ -5,8 +5,11 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
+import time
 from importlib import import_module
 from pathlib import Path
 
@@ -14,12 +17,14 @@ import pytest
 from PIL import Image
 
 from bgrd import __version__
-from bgrd.cli.main import main, parser
+from bgrd.cli.main import entry, main, parser
 from bgrd.cli.once import _Tally
-from bgrd.job import version_of
+from bgrd.intake.guard import identify, recorded_for
+from bgrd.job import Result, version_of
 from bgrd.journal.journal import Journal
 from bgrd.lock import hold
 from bgrd.telemetry import status
+from tests.inboxes import until
 from tests.making import corners, encoded
 
 JPEG = encoded(corners(), "JPEG")
@@ -67,7 +72,23 @@ def test_help_names_every_command_and_exit_code(capsys: pytest.CaptureFixture[st
         main(["--help"])
     assert ended.value.code == 0
     text = capsys.readouterr().out
-    for word in ("run", "once", "check", "status", "~/bgr/inbox", "64", "66", "73", "74", "75", "78"):
+    for word in (
+        "run",
+        "once",
+        "check",
+        "status",
+        "~/bgr/inbox",
+        " 1 ",
+        " 3 ",
+        "64",
+        "66",
+        "70",
+        "73",
+        "74",
+        "75",
+        "78",
+        "130",
+    ):
         assert word in text
     for command in ("run", "once", "check", "status"):
         with pytest.raises(SystemExit) as ended:
@@ -125,15 +146,65 @@ def test_an_output_that_cannot_be_made_is_73(tmp_path: Path, capsys: pytest.Capt
     assert capsys.readouterr().err.startswith("bgrd: the folder out/below cannot be made")
 
 
-@pytest.mark.parametrize("arguments", [["status"], ["check"]])
-def test_a_journal_that_cannot_be_used_is_74(
-    state: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]
-) -> None:
-    """What is no journal is not replaced by one; the sentence says what to do."""
+def test_a_journal_that_cannot_be_used_is_74(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is no journal is not replaced by one; the sentence says what to do. `status` says it and how bgrd is."""
     (state / "journal.db").write_bytes(b"no journal" * 1000)
-    assert main(arguments) == 74
+    assert main(["check"]) == 74
     assert "move it away" in capsys.readouterr().err
+    assert main(["status"]) == 3
+    text = capsys.readouterr().out
+    assert text.startswith("bgrd is not running\nnothing could be counted: ")
+    assert "move it away" in text
     assert (state / "journal.db").read_bytes() == b"no journal" * 1000
+
+
+def of_daemon(state: Path, *, version: str) -> None:
+    """Have the status file say what a daemon, this process, would."""
+    folder = {"state": "ready", "jobs": {"done": 7, "failed": 2}}
+    facts = {"pid": os.getpid(), "version": version, "ready": True, "lanes": [1], "folders": {"default": folder}}
+    status.write(state / "status.json", facts)
+
+
+def test_another_versions_journal_is_left_alone(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Opening would bring it to our version under the daemon that works with it; its own counts are shown instead."""
+    (state / "journal.db").write_bytes(b"of another version")
+    of_daemon(state, version="0.0.9")
+    with hold(state):
+        assert main(["status"]) == 0
+        text = capsys.readouterr().out
+        assert main(["check"]) == 0
+        checked = capsys.readouterr().out
+        assert main(["check", "--accept-mounts"]) == 75
+    assert text.splitlines()[1].startswith("the counts are what bgrd told last: the journal is left to bgrd 0.0.9")
+    assert text.splitlines()[3].split()[:9] == ["default", "ready", *"00000", "2", "7"]
+    assert "another version" in checked
+    assert (state / "journal.db").read_bytes() == b"of another version"
+
+
+def test_a_journal_that_its_daemon_has_alone(
+    state: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a network file system: status and check do without it and say so."""
+    monkeypatch.setattr("bgrd.journal.database._BUSY_SECONDS", 0.1)
+    journal = Journal(state / "journal.db", exclusive=True)
+    of_daemon(state, version=__version__)
+    with hold(state):
+        assert main(["status", "--json"]) == 0
+        facts = json.loads(capsys.readouterr().out)
+        assert main(["check"]) == 0
+        checked = capsys.readouterr().out
+    journal.close()
+    assert facts["folders"]["default"]["jobs"] == {"done": 7, "failed": 2}
+    assert "held by another program" in facts["journal"]
+    assert "held by another program" in checked
+
+
+def test_a_daemon_that_has_not_spoken_yet_runs(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The lock says that it runs, whatever a status file of another process says."""
+    status.write(state / "status.json", {"pid": 1, "version": "9"})
+    with hold(state):
+        assert main(["status"]) == 0
+    assert capsys.readouterr().out.startswith(f"bgrd runs as process {os.getpid()}, and has told nothing more\n")
 
 
 @pytest.mark.parametrize("arguments", [["once"], ["run"]])
@@ -157,8 +228,18 @@ def test_a_wrong_configuration_is_78(home: Path, capsys: pytest.CaptureFixture[s
 
 def test_a_configuration_that_was_named_and_is_missing_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     """`-c FILE` means that file and no other."""
-    assert main(["-c", "nowhere.toml", "status"]) in {66, 78}
-    assert "nowhere.toml" in capsys.readouterr().err
+    for arguments in (["-c", "nowhere.toml", "status"], ["status", "-c", "nowhere.toml"]):
+        assert main(arguments) in {66, 78}
+        assert "nowhere.toml" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["run", "once", "check", "status"])
+def test_the_configuration_may_be_named_before_or_after_the_command(command: str) -> None:
+    """After it wins, where somebody names two."""
+    assert parser().parse_args(["-c", "a", command]).config == Path("a")
+    assert parser().parse_args([command, "--config", "b"]).config == Path("b")
+    assert parser().parse_args(["-c", "a", command, "-c", "b"]).config == Path("b")
+    assert parser().parse_args([command]).config is None
 
 
 def test_an_unknown_model_is_78(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -187,7 +268,9 @@ def test_check_accepts_mounts(home: Path, state: Path) -> None:
     """`--accept-mounts` remembers where the folders lie now."""
     assert main(["check", "--accept-mounts"]) == 0
     journal = Journal(state / "journal.db")
-    assert all(journal.mount("default", role) for role in ("inbox", "outbox"))
+    for role in ("inbox", "outbox"):
+        place = home / "bgr" / role
+        assert recorded_for(place, journal.mount("default", role)) == identify(place)
     journal.close()
 
 
@@ -212,8 +295,10 @@ def test_status_is_a_table(home: Path, state: Path, capsys: pytest.CaptureFixtur
     assert main(["status"]) == 3
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "bgrd is not running"
-    assert lines[1].split() == ["folder", "state", "ready", "running", "waiting", "retry", "failed", "done", "inbox"]
-    assert lines[2].split() == ["default", "not", "running", "0", "0", "0", "0", "1", "0", str(home / "bgr/inbox")]
+    assert lines[1].split() == [
+        *("folder", "state", "ready", "running", "committing", "waiting", "retry", "failed", "done", "inbox")
+    ]
+    assert lines[2].split() == ["default", "not", "running", *"0000010", str(home / "bgr/inbox")]
     assert lines[3] == r"failed: default/caf\xe9 [red]\n.jpg: it is [bold]damaged[/]"
     assert len(lines) == 4
 
@@ -240,24 +325,45 @@ def test_status_without_anything_makes_nothing(home: Path, capsys: pytest.Captur
 
 
 def test_status_of_a_running_daemon(home: Path, state: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """While the process of the status file lives, what it says is shown, also what is still being written; exit 0."""
-    code = "import sys, time; print(1, flush=True); time.sleep(60)  # bgrd"
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as other:
-        assert other.stdout is not None
-        other.stdout.readline()
-        folder = {"state": "blocked", "reason": "the outbox is full", "writing": [ODD], "watch": "inotify"}
-        facts = {"pid": other.pid, "version": "9", "ready": True, "lanes": [1, 2], "folders": {"default": folder}}
-        status.write(state / "status.json", facts)
+    """While it holds the lock what it says is shown, also what is still being written; exit 0."""
+    folder = {"state": "blocked", "reason": "the outbox is full", "writing": [ODD], "watch": "inotify"}
+    facts = {"pid": os.getpid(), "version": "9", "ready": True, "lanes": [1, 2], "folders": {"default": folder}}
+    status.write(state / "status.json", facts)
+    with hold(state):
         assert main(["status"]) == 0
         text = capsys.readouterr().out
         assert main(["status", "--json"]) == 0
         told = json.loads(capsys.readouterr().out)
-        other.kill()
-    assert text.startswith(f"bgrd 9 runs as process {other.pid}, 2 lanes\n")
+    assert text.startswith(f"bgrd 9 runs as process {os.getpid()}, 2 lanes\n")
     assert "default: the outbox is full\n" in text
     assert r"default: caf\xe9 [red]\n.jpg is still being written" in text
     assert base64.b64decode(told["folders"]["default"]["writing"][0]["base64"]) == ODD
-    assert main(["status"]) == 3, "a dead process's word is not taken"
+    assert main(["status"]) == 3, "the word of one that ended is not taken"
+
+
+def test_status_shows_what_is_being_committed(home: Path, state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One column for both states; what stands there long is told, what is just passing through is not."""
+    inbox = home / "bgr/inbox"
+    inbox.mkdir(parents=True)
+    times = iter([time.time() - 3600.0] * 4 + [time.time()] * 4)
+    journal = Journal(state / "journal.db", clock=lambda: next(times))
+    for name in (b"old.jpg", b"new.jpg"):
+        (inbox / os.fsdecode(name)).write_bytes(JPEG)
+        journal.admit("default", [(name, version_of(os.lstat(inbox / os.fsdecode(name))))])
+        job = journal.claim("default", oldest=False, now=0.0)
+        assert job is not None
+        journal.intend(job.id, [Result(target=b"x.png", size=1, sha256="0")])
+        journal.committed(job.id)
+        next(times)
+    journal.close()
+    of_daemon(state, version=__version__)
+    with hold(state):
+        assert main(["status"]) == 0
+        lines = capsys.readouterr().out.splitlines()
+    assert lines[2].split()[:9] == ["default", "ready", "0", "0", "2", *"0000"]
+    assert lines[3:] == [
+        "committed: default/old.jpg: its result is there; the source policy could not be applied yet",
+    ]
 
 
 def test_once_on_files_tells_failures_in_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -288,9 +394,54 @@ def test_once_on_the_inboxes(home: Path) -> None:
     assert (ended.returncode, "1 done, 0 failed" in ended.stderr) == (0, True), ended.stderr
     (inbox / "bad.jpg").write_bytes(b"\xff\xd8\xff\xe0 this is no picture, only said to be" * 10 + b"\xff\xd9")
     ended = run("once")
-    assert (ended.returncode, "1 failed" in ended.stderr) == (1, True), ended.stderr
+    assert (ended.returncode, "0 done, 0 failed, 1 left" in ended.stderr) == (1, True), ended.stderr
     assert "bad.jpg" in ended.stderr
+    ended = run("once")
+    assert (ended.returncode, "bad.jpg" in ended.stderr) == (1, True), "what waits since an earlier run is told too"
     assert (home / "bgr/outbox/good.png").exists()
+
+
+def test_once_that_is_stopped_is_130_and_says_what_is_left(home: Path) -> None:
+    """Ctrl-C in the middle of an inbox is no success; the next run does the rest."""
+    inbox, outbox = home / "bgr/inbox", home / "bgr/outbox"
+    inbox.mkdir(parents=True)
+    for number in range(300):
+        (inbox / f"{number}.jpg").write_bytes(JPEG)
+    program = [sys.executable, "-m", "bgrd", "once"]
+    with subprocess.Popen(program, stderr=subprocess.PIPE, text=True) as ended:
+        until(lambda: outbox.is_dir() and any(outbox.glob("*.png")), seconds=50)
+        ended.send_signal(signal.SIGINT)
+        _, error = ended.communicate(timeout=50)
+    assert ended.returncode == 130, error
+    counted = re.search(r"(\d+) done, 0 failed, (\d+) left", error)
+    assert counted is not None, error
+    assert int(counted[1]) + int(counted[2]) == 300
+
+
+def test_once_names_the_files_that_are_still_being_written(home: Path) -> None:
+    """It does not wait for a writer for ever, and does not call that done."""
+    inbox = home / "bgr/inbox"
+    inbox.mkdir(parents=True)
+    (inbox / "good.jpg").write_bytes(JPEG)
+    with (inbox / "open.jpg").open("wb") as stream:
+        stream.write(JPEG[:100])
+        stream.flush()
+        ended = run("once")
+    assert ended.returncode == 1, ended.stderr
+    assert "1 done, 0 failed, 1 left" in ended.stderr
+    (row,) = [line for line in ended.stderr.splitlines() if line.startswith("open.jpg")]
+    assert "still being written" in row
+
+
+def test_once_says_what_it_leaves_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Pictures that lie where results go are not taken, and nobody has to wonder why."""
+    (tmp_path / "in/out").mkdir(parents=True)
+    (tmp_path / "in/a.jpg").write_bytes(JPEG)
+    (tmp_path / "in/out/b.jpg").write_bytes(JPEG)
+    assert main(["once", "in", "-o", "in/out"]) == 0
+    error = capsys.readouterr().err
+    assert "left out, as results go there: in/out" in error
+    assert "1 done" in error
 
 
 def test_the_tally_of_a_run_is_how_things_stand_at_its_end() -> None:
@@ -308,8 +459,13 @@ def test_the_tally_of_a_run_is_how_things_stand_at_its_end() -> None:
     tally("folder.available", folder="h")
     tally("watch.mode", folder="f")
     assert tally.done == 1
-    assert tally.trouble == {("f", b"b"): "it died", ("g", b""): "no model"}
+    assert tally.waiting == {("f", b"b"): "it died", ("g", b""): "no model"}
     assert shown[-1] == (3, 3)
+    tally("job.failed", folder="f", path=b"b", reason="it died again")
+    tally.expect(4)
+    assert shown[-1] == (3, 7), "what the journal has from before counts too"
+    rows = [(row.path, row.word, row.reason) for row in tally.rows([])]
+    assert rows == [(b"b", "failed", "it died again"), (b"folder g", "waits", "no model")]
 
 
 def test_a_reader_that_goes_away_is_no_traceback(home: Path) -> None:
@@ -322,6 +478,20 @@ def test_a_reader_that_goes_away_is_no_traceback(home: Path) -> None:
         check=False,
     )
     assert "Traceback" not in ended.stderr
+
+
+def test_what_nobody_foresaw_is_70(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Not 1, which says that pictures failed; the traceback is there for a report."""
+
+    def broken(_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("bgrd.cli.status.command", broken)
+    monkeypatch.setattr(sys, "argv", ["bgrd", "status"])
+    with pytest.raises(SystemExit) as ended:
+        entry()
+    assert ended.value.code == 70
+    assert "ZeroDivisionError" in capsys.readouterr().err
 
 
 def test_an_interrupt_is_130(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from bgrd.committer import Committer
 from bgrd.delivery.outbox import Outbox
 from bgrd.engine.events import Blocked, Broken, Closed, Fed, Idle, Judged, Prepared, Resumed
 from bgrd.errors import (
+    BusyError,
     CrashFault,
     DaemonFault,
     Fault,
@@ -27,6 +28,7 @@ from bgrd.errors import (
 )
 from bgrd.job import Result, State
 from bgrd.journal.journal import Journal
+from bgrd.lock import hold_inbox
 from tests.workshop import Posts, Workshop, finished, hashed
 
 
@@ -49,9 +51,10 @@ class Works(Workshop):
         assert self.committer.stop(20)
         self.posts.events.clear()
         self.journal.close()
-        self.journal = Journal(self.journal._database._path, clock=self.wall)
+        self.journal = Journal(self.folder.inbox.parent / "journal.db", clock=self.wall)
         self.committer = self.hire()
         self.committer.recover(self.journal.recover())
+        self.committer.probe()
 
     def fetch(self, *, oldest: bool = False) -> Prepared:
         """Have the next job prepared."""
@@ -111,6 +114,7 @@ def descriptors() -> int:
 
 def test_a_job_goes_from_fetch_to_done(works: Works) -> None:
     """Claimed and opened, told to go on, committed, closed as done; then there is nothing, and nothing is left open."""
+    works.nothing()  # takes the lock on the inbox
     before = descriptors()
     works.drop("a.jpg", b"source")
     prepared = works.fetch()
@@ -447,6 +451,7 @@ def test_a_source_replaced_at_the_last_moment_is_withdrawn(works: Works) -> None
 
 def test_a_job_given_back_is_ready_and_uncharged(works: Works) -> None:
     """Requeued as if it had not been claimed, with its files closed; unknown ids are ignored."""
+    works.nothing()  # takes the lock on the inbox
     before = descriptors()
     works.drop("a.jpg", b"source")
     prepared = works.fetch()
@@ -467,38 +472,98 @@ def test_answers_for_jobs_that_are_gone_are_ignored(works: Works) -> None:
 
 
 def test_a_source_policy_that_cannot_be_applied_yet_is_tried_again(tmp_path: Path) -> None:
-    """Archive missing: the result is out, the job stays committed with a date; later fetches finish it."""
-    works = Works(tmp_path, policy="archive")
-    works.folder.archive.rmdir()
+    """Archive missing: the result is out, the job stays committed, the folder is blocked; the probe finishes it."""
+    works = Works(tmp_path, policy="archive", archive=tmp_path / "share/done")
     works.drop("a.jpg", b"source")
     closed = works.work()
     assert (closed.outcome, closed.facts["stage"]) == ("wait", "source policy")
+    assert "archive" in works.posts.take(Blocked).reason
     assert (works.sources(), works.job("a.jpg").state) == ({"a.jpg"}, State.COMMITTED)
-    due = works.nothing().next_due
-    assert due is not None
-    works.offset_seconds = 31
-    works.nothing()
-    assert works.job("a.jpg").state is State.COMMITTED
-    works.folder.archive.mkdir()
+    assert works.nothing().next_due is not None
+    works.committer.probe()
+    works.posts.take(Blocked)
+    works.folder.archive.mkdir(parents=True)
     works.offset_seconds = 62
-    works.nothing()
+    works.committer.probe()
+    works.posts.take(Resumed)
     assert works.posts.take(Closed).outcome == "done"
     assert (works.sources(), works.job("a.jpg").state) == (set(), State.DONE)
     works.close()
 
 
 def test_without_its_result_a_source_left_over_is_kept(tmp_path: Path) -> None:
-    """The result was taken away before the source could be deleted: the source is all that is left, and stays."""
-    works = Works(tmp_path, policy="archive")
-    works.folder.archive.rmdir()
+    """The result was taken away before the source could be archived: the source is all that is left, and stays."""
+    works = Works(tmp_path, policy="archive", archive=tmp_path / "share/done")
     works.drop("a.jpg", b"source")
     works.work()
     (works.folder.outbox / "a.png").unlink()
-    works.folder.archive.mkdir()
+    works.folder.archive.mkdir(parents=True)
     works.offset_seconds = 31
-    works.nothing()
+    works.committer.probe()
+    works.posts.take(Resumed)
     assert (works.sources(), works.job("a.jpg").state) == ({"a.jpg"}, State.DONE)
     works.close()
+
+
+def test_an_archive_beside_its_inbox_is_made(tmp_path: Path) -> None:
+    """The default archive needs nobody to make it."""
+    works = Works(tmp_path, policy="archive")
+    if works.folder.archive.exists():
+        works.folder.archive.rmdir()
+    works.drop("a.jpg", b"source")
+    assert works.work().facts["source"] == "archived"
+    assert (works.folder.archive / "a.jpg").read_bytes() == b"source"
+    works.close()
+
+
+def test_what_waited_for_the_folder_is_released_by_the_next_run(works: Works) -> None:
+    """A job that waits because of its folder does not sleep through a restart after which the folder is well."""
+    works.drop("a.jpg", b"source")
+    works.settle(FolderFault("no room"))
+    assert works.job("a.jpg").state is State.WAITING
+    works.restart()
+    assert works.posts.take(Resumed).released == 1
+    assert works.work().outcome == "done"
+
+
+def test_nothing_is_claimed_or_published_where_another_file_system_lies(tmp_path: Path) -> None:
+    """The outbox is on another mount than it was: blocked, nothing made there, the source untouched."""
+    works = Works(tmp_path, policy="delete")
+    works.drop("a.jpg", b"source")
+    prepared = works.fetch()
+    assert works.judge(prepared)
+    works.journal.set_mount("test", "outbox", "another disk")
+    works.folder.outbox.rename(tmp_path / "was")
+    works.folder.outbox.mkdir()
+    assert works.commit(prepared).outcome == "wait"
+    assert "mount" in works.posts.take(Blocked).reason
+    works.nothing()
+    assert (works.sources(), works.results()) == ({"a.jpg"}, {})
+    works.close()
+
+
+def test_an_inbox_that_another_bgrd_holds_is_left_to_it(works: Works) -> None:
+    """Two daemons, one inbox: the second is blocked and says so, and takes over when the first lets go."""
+    other = hold_inbox(works.folder.inbox)
+    assert other is not None
+    works.drop("a.jpg", b"source")
+    works.committer.probe()
+    assert "another bgrd" in works.posts.take(Blocked).reason
+    works.nothing()
+    other.close()
+    works.committer.probe()
+    works.posts.take(Resumed)
+    assert works.work().outcome == "done"
+
+
+def test_an_inbox_that_was_replaced_is_locked_anew(works: Works) -> None:
+    """The lock is on the directory that is there, not on one that was."""
+    works.nothing()
+    works.folder.inbox.rename(works.folder.inbox.with_name("old"))
+    works.folder.inbox.mkdir()
+    works.nothing()
+    with pytest.raises(BusyError):
+        hold_inbox(works.folder.inbox)
 
 
 def stopped_at(works: Works, state: State, *, publish: bool) -> None:

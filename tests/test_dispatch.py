@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from bgrd.committer import Committer
+from bgrd.delivery.claim import drop_claim
 from bgrd.delivery.outbox import Outbox
 from bgrd.engine.desk import Desk
 from bgrd.engine.dispatch import Dispatcher
@@ -439,6 +440,37 @@ def test_an_abort_leaves_nothing_running(engine: Engine) -> None:
     assert shop.states() == {"ready": 6}
     assert shop.results() == {}
     assert {shop.job(f"{number}.jpg").attempts for number in range(6)} == {0}
+
+
+def test_aborting_one_folder_leaves_the_others_at_work(engine: Engine) -> None:
+    """Only the lanes of the folders named are ended; a neighbour's picture never notices."""
+    hung, well = engine.folder("hung"), engine.folder("well")
+    hung.drop("a.jpg", b"hang")
+    well.drop("b.jpg", b"slow 0.5")
+    engine.serve()
+    engine.until(lambda: engine.pool.free == 0)
+    engine.dispatcher.abort(["hung"])
+    engine.until(lambda: well.states() == {"done": 1})
+    assert engine.heard.named("job.requeued")[0]["folder"] == "hung"
+    assert not [facts for facts in engine.heard.named("job.requeued") if facts["folder"] == "well"]
+
+
+def test_nothing_is_claimed_while_a_job_runs_alone(engine: Engine) -> None:
+    """A job that may end the whole daemon has no company that could be blamed for it."""
+    shop = engine.folder()
+    shop.drop("big.jpg", b"slow 0.5")
+    claim = shop.claim()
+    drop_claim(shop.outbox, claim)
+    shop.journal.alone(claim.job.id, reason="it is big")
+    engine.serve()
+    engine.until(lambda: engine.pool.busy)
+    for number in range(3):
+        shop.drop(f"{number}.jpg", b"x")
+    engine.dispatcher.post(Fed(folder="f"))
+    engine.turn()
+    engine.turn()
+    assert shop.states() == {"running": 1, "ready": 3}
+    engine.until(lambda: shop.states() == {"done": 4})
 
 
 def test_a_lane_that_cannot_be_started_pauses_the_daemon(engine: Engine) -> None:

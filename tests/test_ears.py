@@ -41,7 +41,7 @@ class Bench:
         self.ears = Ears(
             Path("/in"),
             recursive=True,
-            excluded=frozenset(),
+            excluded=frozenset,
             events=self.heard,
             on_dirty=lambda _: None,
             on_doubt=lambda _: None,

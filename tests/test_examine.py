@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bgrd.examine import Finding, examine, missing
-from bgrd.intake.guard import identify
+from bgrd.intake.guard import identify, record
 from bgrd.job import Folder, Recipe
 
 
@@ -140,6 +140,16 @@ def test_a_directory_on_another_mount_than_before_is_an_error(folder: Folder) ->
     errors = [f for f in examine(folder, recorded=Recorded(identify(folder.inbox), "other")) if f.level == "error"]
     assert [error.subject for error in errors] == ["folder a: outbox"]
     assert "--accept-mounts" in errors[0].advice
+
+
+def test_a_directory_at_another_path_than_before_is_fine(folder: Folder) -> None:
+    """The user moved it in the configuration; at the path that was recorded another mount is an error."""
+    elsewhere = Recorded(record(Path("/elsewhere"), "other"), None)
+    assert all(finding.level == "ok" for finding in examine(folder, recorded=elsewhere))
+    here = Recorded(record(folder.inbox, "other"), None)
+    assert [finding.subject for finding in examine(folder, recorded=here) if finding.level == "error"] == [
+        "folder a: inbox"
+    ]
 
 
 def test_odd_names_are_escaped(folder: Folder, tmp_path: Path) -> None:

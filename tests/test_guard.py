@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bgrd.errors import FolderUnavailable, StateError
-from bgrd.intake.guard import MountGuard, guarded, identify, mount_at
+from bgrd.intake.guard import MountGuard, guarded, identify, mount_at, record, recorded_for
 from bgrd.intake.mounts import mount_of, read_mounts
 from tests.inboxes import MemoryJournal, folder_at
 
@@ -27,16 +27,55 @@ class Places:
 def test_a_mount_is_recorded_when_first_seen_and_compared_ever_after(tmp_path: Path) -> None:
     """Another mount in its place makes the folder unavailable, the old one brings it back."""
     journal, places = MemoryJournal(), Places()
-    guard = MountGuard(folder_at(tmp_path), journal, identify=places)
+    folder = folder_at(tmp_path)
+    guard = MountGuard(folder, journal, identify=places)
     guard.check()
-    assert journal.mounts == {"inbox": "disk", "outbox": "disk"}
+    recorded = {"inbox": record(folder.inbox, "disk"), "outbox": record(folder.outbox, "disk")}
+    assert journal.mounts == recorded
     for name, role in (("in", "inbox"), ("out", "outbox")):
         places.lies_on[name] = "another"
         with pytest.raises(FolderUnavailable, match=f"the {role} .*--accept-mounts"):
             guard.check()
         del places.lies_on[name]
         guard.check()
-    assert journal.mounts == {"inbox": "disk", "outbox": "disk"}
+    assert journal.mounts == recorded
+
+
+def test_another_path_is_another_directory_and_new(tmp_path: Path) -> None:
+    """A folder that is moved to another disk in the configuration is served there, and guarded there from then on."""
+    journal, places = MemoryJournal(), Places()
+    folder = folder_at(tmp_path)
+    MountGuard(folder, journal, identify=places).check()
+    moved = replace(folder, inbox=tmp_path / "elsewhere")
+    places.lies_on["elsewhere"] = "other disk"
+    with pytest.raises(FolderUnavailable, match="is not there"):
+        MountGuard(moved, journal, identify=places).check()
+    assert journal.mounts["inbox"] == record(folder.inbox, "disk"), "nothing is remembered of what is not there"
+    moved.inbox.mkdir()
+    MountGuard(moved, journal, identify=places).check()
+    assert journal.mounts["inbox"] == record(moved.inbox, "other disk")
+    places.lies_on["elsewhere"] = "disk"
+    with pytest.raises(FolderUnavailable, match="--accept-mounts"):
+        MountGuard(moved, journal, identify=places).check()
+
+
+def test_a_record_without_a_path_still_compares_and_gets_one(tmp_path: Path) -> None:
+    """Those of before speak of whatever path there is; once seen well they are of this one."""
+    journal, folder = MemoryJournal(), folder_at(tmp_path)
+    here = identify(folder.inbox)
+    assert here is not None
+    journal.mounts = {"inbox": here, "outbox": "share"}
+    with pytest.raises(FolderUnavailable, match="the outbox"):
+        MountGuard(folder, journal).check()
+    assert journal.mounts == {"inbox": record(folder.inbox, here), "outbox": "share"}
+
+
+def test_odd_paths_and_mounts_are_recorded_exactly() -> None:
+    """Names that are no UTF-8 are told apart, and what was written is read again."""
+    path, other = Path(os.fsdecode(b"/a\xff")), Path(os.fsdecode(b"/a\xfe"))
+    kept = record(path, "m\udcff")
+    assert kept.isascii()
+    assert (recorded_for(path, kept), recorded_for(other, kept), recorded_for(path, None)) == ("m\udcff", None, None)
 
 
 def test_a_missing_inbox_is_unavailable_and_records_nothing(tmp_path: Path) -> None:
@@ -56,7 +95,7 @@ def test_a_missing_outbox_is_not_the_guard_s_business_unless_its_mount_is_gone(t
     guard = MountGuard(folder, journal, identify=places)
     guard.check()
     assert set(journal.mounts) == {"inbox"}
-    journal.mounts["outbox"] = "share"
+    journal.mounts["outbox"] = record(folder.outbox, "share")
     with pytest.raises(FolderUnavailable, match="the outbox"):
         guard.check()
 

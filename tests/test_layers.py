@@ -22,20 +22,22 @@ once | roster
 pulse | station
 engine.dispatch
 engine.rota
-check | config.example | engine.desk
+check | config.example | engine.desk | service
 committer | engine.lane | intake.walker
 config.load | delivery.leftovers | delivery.recall | engine.pipeline | intake.rounds
-config.plan | delivery.commit | delivery.failure | engine.pool | examine | intake.survey
-delivery.claim | engine.blame | journal.journal
+config.plan | delivery.commit | delivery.premises | delivery.failure | engine.pool | examine | intake.survey
+delivery.claim | engine.blame | engine.scrutiny | journal.journal
 delivery.probe | delivery.source | imaging.decode | intake.admission | models.store
 journal.arrivals | journal.outcomes | journal.turns
 delivery.archive | delivery.notes | delivery.outbox | engine.slot | imaging.png | intake.ears | intake.scan | lock
 imaging.compose | imaging.encode | imaging.matte | imaging.prepare | imaging.tiff | intake.guard | intake.lease
-config.settings | delivery.beneath | delivery.ladder | engine.events | engine.process | engine.verdict | models.session
-imaging.complete | intake.protocol | intake.settle | intake.watch | journal.ledger | models.catalogue | telemetry.log
+config.settings | delivery.beneath | delivery.ladder | engine.events | engine.listener | engine.process
+engine.verdict | models.session
+imaging.complete | intake.protocol | intake.settle | intake.watch | journal.ledger | journal.patience | models.catalogue
+telemetry.log
 config.values | delivery.naming | engine.capacity | engine.loop | engine.wire | intake.mounts | models.spec
 imaging.colour | imaging.metadata | imaging.picture | imaging.quiet | intake.ignore | intake.pace | journal.database
-telemetry.notify | telemetry.status
+engine.shape | journal.diagnosis | telemetry.notify | telemetry.status
 errors | escape | job | kernel
 """
 """A line may import from lines below it, never from above, and within a line never sideways. Every module is here."""

@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ import pytest
 
 import bgrd.lock
 from bgrd.errors import BusyError, FolderUnavailable, StateError
-from bgrd.lock import hold, hold_inbox
+from bgrd.lock import Holder, hold, hold_inbox, holder
 
 _HOLDER = """
 import sys
@@ -206,3 +207,39 @@ def test_process_that_is_gone() -> None:
     """A process whose command line cannot be read is told by its number, an unknown one not at all."""
     assert bgrd.lock._process(999_999_999) == " (process 999999999)"
     assert bgrd.lock._process(None) == ""
+
+
+def test_who_holds_a_state_directory_can_be_asked(tmp_path: Path) -> None:
+    """Asking makes nothing, takes nothing, and does not believe what an ended holder left behind."""
+    state = tmp_path / "state"
+    assert holder(state) is None
+    assert not state.exists()
+    with hold(state):
+        assert holder(state) == Holder(pid=os.getpid())
+    assert (state / "lock").exists()
+    assert holder(state) is None
+    with hold(state):
+        pass  # nobody was in the way
+
+
+@pytest.mark.parametrize("host", ["elsewhere", None])
+def test_a_holder_that_the_kernel_does_not_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str | None
+) -> None:
+    """On another machine, or behind a file system whose numbers differ: the lock itself says whether it is held."""
+    monkeypatch.setattr("bgrd.lock._locker", lambda _found: None)
+    with hold(tmp_path):
+        if host is not None:
+            (tmp_path / "lock").write_text(json.dumps({"pid": 7, "host": host, "since": 1.0}))
+        assert holder(tmp_path) == (Holder(pid=os.getpid()) if host is None else Holder(pid=7, host=host))
+    assert holder(tmp_path) is None
+
+
+def test_a_dead_holder_s_lock_is_not_even_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks all the time must not be in the way of a bgrd that starts."""
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    holding = {"pid": dead.pid, "host": socket.gethostname(), "since": 1.0}
+    (tmp_path / "lock").write_text(json.dumps(holding))
+    monkeypatch.setattr("bgrd.lock._is_locked", lambda _fd: pytest.fail("tried"))
+    assert holder(tmp_path) is None

@@ -14,7 +14,7 @@ from bgrd.engine.pool import Limits, Pool
 from bgrd.errors import CannotCreateError, NoInputError
 from bgrd.job import ModelChoice, Product, Recipe
 from bgrd.models.store import find
-from bgrd.once import Once, Outcome, Task, tasks_of
+from bgrd.once import Once, Outcome, Task, left_out, tasks_of
 from tests.making import corners, encoded
 from tests.test_pool import LIMITS, start_null_lane
 
@@ -189,6 +189,43 @@ def test_a_file_named_twice_is_one_task(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "a.mp4").write_bytes(JPEG)
     monkeypatch.chdir(tmp_path)
     assert tasks_of([Path("a.mp4"), tmp_path / "a.mp4"]) == [Task(root=tmp_path, path=b"a.mp4")]
+
+
+def test_results_inside_the_input_are_no_input(
+    tmp_path: Path, null_lanes: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However input and output are spelt, a second run finds the same pictures; elsewhere a folder is taken whole."""
+    made(tmp_path / "in", a=b"one")
+    made(tmp_path / "in/out", mine=b"two")
+    root, output = tmp_path / "in", tmp_path / "in/out"
+    monkeypatch.chdir(root)
+    for file, place in ((root, output), (Path(), Path("out")), (Path("../in"), Path("./out")), (root, Path("out"))):
+        tasks = tasks_of([file], output=place)
+        assert [task.path for task in tasks] == [b"a.jpg"]
+        assert left_out(file, place) == {b"out"}
+    run(tasks_of([root], output=output), output, null_model(tmp_path))
+    assert {task.path for task in tasks_of([root], output=tmp_path / "x")} == {b"a.jpg", b"out/mine.jpg", b"out/a.png"}
+    assert not left_out(root, tmp_path / "x")
+
+
+def test_a_run_into_its_own_folder_takes_each_picture_once(tmp_path: Path, null_lanes: None) -> None:
+    """The pictures are those that were there before the first result; all of them are meant."""
+    made(tmp_path / "in", a=b"one", b=b"two")
+    outcome = run(tasks_of([tmp_path / "in"], output=tmp_path / "in"), tmp_path / "in", null_model(tmp_path))
+    assert len(outcome.results) == 2
+    assert sorted(os.listdir(tmp_path / "in")) == ["a.jpg", "a.png", "b.jpg", "b.png"]
+
+
+def test_a_link_that_is_named_is_followed(tmp_path: Path, null_lanes: None) -> None:
+    """The result has the link's name; a link inside a folder is not followed."""
+    (file,) = made(tmp_path / "in", a=b"one")
+    link = tmp_path / "links/b.jpg"
+    link.parent.mkdir()
+    link.symlink_to(os.path.relpath(file, link.parent))
+    outcome = run(tasks_of([link]), tmp_path / "out", null_model(tmp_path))
+    assert not outcome.failures
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == {"b.png": b"ONE"}
+    assert tasks_of([link.parent]) == []
 
 
 @pytest.mark.parametrize(

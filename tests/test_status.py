@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 from pathlib import Path
 from typing import Any
@@ -12,16 +13,41 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bgrd.telemetry.status import location, read, write
+from bgrd.telemetry.status import location, read, said, write
 
 
 def test_it_lies_in_the_runtime_directory_or_else_beside_the_journal(tmp_path: Path) -> None:
     """Without a directory for running things, as in some containers, the state directory serves."""
-    state = tmp_path / "state"
-    assert location(state, environ={"XDG_RUNTIME_DIR": str(tmp_path)}) == tmp_path / "bgrd/status.json"
+    state = tmp_path / "bgrd"
+    own = {"XDG_STATE_HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)}
+    assert location(state, environ=own) == tmp_path / "bgrd/status.json"
+    home = {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)}
+    assert location(tmp_path / ".local/state/bgrd", environ=home) == tmp_path / "bgrd/status.json"
     assert location(state, environ={}) == state / "status.json"
     assert location(state, environ={"XDG_RUNTIME_DIR": "relative"}) == state / "status.json"
     assert location(state, environ={"XDG_RUNTIME_DIR": str(tmp_path / "gone")}) == state / "status.json"
+
+
+def test_state_directories_do_not_share_a_file(tmp_path: Path) -> None:
+    """Each but the default one has a name of its own in the runtime directory, the same through any link."""
+    environ = {"XDG_RUNTIME_DIR": str(tmp_path), "XDG_STATE_HOME": str(tmp_path)}
+    (tmp_path / "first").mkdir()
+    (tmp_path / "link").symlink_to("first")
+    first, second, link = (location(tmp_path / name, environ=environ) for name in ("first", "second", "link"))
+    assert first == link != second
+    assert re.fullmatch(r"status-[0-9a-f]{8}\.json", first.name)
+
+
+def test_what_was_said_is_found_wherever_it_was_written(tmp_path: Path) -> None:
+    """A service and a shell may differ in XDG_RUNTIME_DIR: the newer file counts, and only the holder's own word."""
+    state, environ = tmp_path / "state", {"XDG_RUNTIME_DIR": str(tmp_path)}
+    assert said(state, pid=None, environ=environ) == {}
+    write(location(state, environ=environ), {"pid": 1, "written": 10.0})
+    write(location(state, environ={}), {"pid": 2, "written": 20})
+    assert said(state, pid=None, environ=environ) == {"pid": 2, "written": 20}
+    assert said(state, pid=1, environ=environ) == {"pid": 1, "written": 10.0}
+    assert said(state, pid=3, environ=environ) == {}
+    assert said(state, pid=2, environ={}) == {"pid": 2, "written": 20}
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:

@@ -71,3 +71,10 @@ def test_other_checksums_are_refused(checksum: str, tmp_path: Path) -> None:
     """A checksum of another form is a configuration error, not a mismatch."""
     with (tmp_path / "file").open("w+b") as file, pytest.raises(ConfigError, match="checksum"):
         matches(file.fileno(), checksum)
+
+
+def test_a_model_that_cannot_be_reached_is_the_models_fault(tmp_path: Path) -> None:
+    """A path the system refuses to look at blocks the folder and says why; it never ends the daemon."""
+    path = tmp_path / ("x" * 300)
+    with pytest.raises(ModelFault, match="cannot be reached"):
+        find("mine", custom={"mine": ModelChoice(name="mine", path=path)}, directory=tmp_path)

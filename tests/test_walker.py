@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from bgrd.errors import StateError
 from bgrd.intake.mounts import mount_of, read_mounts
 from bgrd.intake.walker import DIRTY_LIMIT, Walker
 from bgrd.job import State
@@ -382,6 +383,73 @@ def test_a_journal_that_fails_stalls_the_folder_and_loses_nothing(house: House) 
     house.pass_seconds(61.0)
     assert house.heard.names().count("intake.resumed") == 1
     assert house.journal.admitted == [b"a.jpg"]
+
+
+def test_a_journal_that_answers_but_takes_nothing_is_no_end_of_the_trouble(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a full disk reads go on: nothing is said to be over until something is written, and tries grow rarer."""
+    house.rest()
+    house.put("a.jpg")
+
+    def full(*_: object, **__: object) -> int:
+        tries.append(house.clock.now)
+        raise StateError("the disk is full", transient=True)
+
+    tries: list[float] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(house.journal, "admit", full)  # as where a small write still finds room
+        house.walker.dirty(b"a.jpg")
+        house.pass_seconds(300.0)
+        patch.setattr(house.journal, "set_flag", full)
+        house.pass_seconds(300.0)
+    assert house.heard.named("intake.stalled") == [{"reason": "the disk is full"}]
+    assert "intake.resumed" not in house.heard.names()
+    assert len(tries) < 20
+    house.pass_seconds(121.0)
+    assert house.heard.names().count("intake.resumed") == 1
+    assert house.journal.admitted == [b"a.jpg"]
+    assert house.walker._backoff.pause() == 1.0
+
+
+def odd(*_: object) -> None:
+    """Fail as nobody foresaw."""
+    raise KeyError("odd")
+
+
+def test_what_nobody_foresaw_is_told_and_begun_anew(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exception anywhere in a round is told once with its trace; the walk that follows finds what was missed."""
+    house.rest()
+    house.put("a.jpg")
+    with monkeypatch.context() as patch:
+        patch.setattr(house.journal, "unknown", odd)
+        house.walker.dirty(b"a.jpg")
+        house.pass_seconds(30.0)
+        assert house.state() == "stalled"
+        assert not house.watches[0].running
+    (told,) = house.heard.named("intake.broken")
+    assert told["reason"] == "KeyError: 'odd'"
+    assert "Traceback" in str(told["trace"])
+    house.pass_seconds(61.0)
+    assert house.state() == "ready"
+    assert house.heard.names().count("intake.resumed") == 1
+    assert house.journal.admitted == [b"a.jpg"]
+
+
+def test_letting_go_may_fail_too(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What breaks while the pieces are put away keeps the folder from nothing."""
+    house.rest()
+    house.put("a.jpg")
+    with monkeypatch.context() as patch:
+        patch.setattr(FakeWatch, "stop", odd)
+        house.journal.broken = "the disk is full"
+        house.walker.doubt("why not")
+        house.rest()
+        assert house.state() == "stalled"
+    house.journal.broken = ""
+    house.pass_seconds(61.0)
+    assert house.journal.admitted == [b"a.jpg"]
+    assert (len(house.watches), house.watches[-1].running) == (2, True)
 
 
 def test_what_is_passed_over_is_told_when_it_changes(house: House) -> None:

@@ -9,16 +9,22 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from bgrd import __version__
 from bgrd.check import Finding, check, prepare_folders
 from bgrd.config.load import folders, load
 from bgrd.config.settings import Settings
-from bgrd.intake.guard import guarded, identify
+from bgrd.errors import BusyError, StateError
+from bgrd.intake.guard import guarded, identify, record
 from bgrd.job import Folder
 from bgrd.journal.journal import Journal, open_journal
+from bgrd.lock import Holder, holder
+from bgrd.telemetry import status
 
 __all__ = ["command"]
 
 _WORDS = {"ok": "[green]OK[/]", "warn": "[yellow]note[/]", "error": "[red]wrong[/]"}
+
+_OTHER = f"a bgrd of another version than {__version__} works with the journal"
 
 
 def command(options: argparse.Namespace) -> int:
@@ -28,9 +34,9 @@ def command(options: argparse.Namespace) -> int:
     prepare_folders(plan)
     if options.accept_mounts:
         _accept_mounts(settings, plan)
-    journal = _journal(settings)
+    journal, unread = _journal(settings)
     try:
-        found = check(settings, recorded=journal)
+        found = [*check(settings, recorded=journal), *unread]
     finally:
         if journal is not None:
             journal.close()
@@ -38,20 +44,48 @@ def command(options: argparse.Namespace) -> int:
     return os.EX_CONFIG if any(finding.level == "error" for finding in found) else os.EX_OK
 
 
-def _journal(settings: Settings) -> Journal | None:
-    """Open the journal if there is one: checking makes none."""
-    path = settings.state_directory / "journal.db"
-    return open_journal(settings.state_directory) if path.exists() else None
+def _journal(settings: Settings) -> tuple[Journal | None, list[Finding]]:
+    """Open the journal if there is one, or say why not: checking makes none, and stays out of a daemon's way.
+
+    Opening brings the journal to our version: it is left alone while another version works with it. Raises StateError
+    where nobody does and it cannot be used.
+    """
+    if not (settings.state_directory / "journal.db").exists():
+        return None, []
+    held = holder(settings.state_directory)
+    if held is not None and not _is_ours(settings, held):
+        return None, [_unread(_OTHER)]
+    try:
+        return open_journal(settings.state_directory), []
+    except StateError as error:
+        if held is None:
+            raise
+        return None, [_unread(str(error))]
+
+
+def _is_ours(settings: Settings, held: Holder) -> bool:
+    """Say whether the bgrd at work is of our version."""
+    return status.said(settings.state_directory, pid=held.pid).get("version") == __version__
+
+
+def _unread(reason: str) -> Finding:
+    text = f"not looked at: {reason}"
+    return Finding(level="warn", subject="journal", text=text, advice="stop bgrd and check again to compare the mounts")
 
 
 def _accept_mounts(settings: Settings, plan: tuple[Folder, ...]) -> None:
+    """Remember where the directories lie now. Raises BusyError while a bgrd of another version has the journal."""
+    held = holder(settings.state_directory)
+    if held is not None and not _is_ours(settings, held):
+        text = f"{_OTHER}; stop it first, or start it anew"
+        raise BusyError(text)
     journal = open_journal(settings.state_directory)
     try:
         for folder in plan:
             for role, path in guarded(folder).items():
                 identity = identify(path) if path.is_dir() else None
                 if identity is not None:
-                    journal.set_mount(folder.name, role, identity)
+                    journal.set_mount(folder.name, role, record(path, identity))
     finally:
         journal.close()
 

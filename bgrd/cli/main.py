@@ -8,9 +8,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from bgrd import __version__
 from bgrd.errors import BgrdError
@@ -25,10 +27,17 @@ with the built-in model and without network. Start it with `bgrd run`.
 """
 
 _EPILOGUE = """\
-exit codes: 0 done, 1 some pictures failed, 64 the command line makes no sense, 66 an input is missing,
+exit codes: 0 done, 1 some pictures failed or are left, 3 status: bgrd is not running,
+            64 the command line makes no sense, 66 an input is missing, 70 bgrd itself failed,
             73 an output cannot be made, 74 the journal cannot be used, 75 another bgrd is at work,
-            78 the configuration is wrong
+            78 the configuration is wrong, 130 stopped by a signal
 """
+
+_CONFIG: dict[str, Any] = {
+    "type": Path,
+    "metavar": "FILE",
+    "help": "the configuration (default: $XDG_CONFIG_HOME/bgrd/config.toml, if there is one)",
+}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -40,25 +49,27 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action="version", version=f"bgrd {__version__}")
-    top.add_argument(
-        "-c",
-        "--config",
-        type=Path,
-        metavar="FILE",
-        help="the configuration (default: $XDG_CONFIG_HOME/bgrd/config.toml, if there is one)",
-    )
+    top.add_argument("-c", "--config", **_CONFIG)
+    anywhere = argparse.ArgumentParser(add_help=False)
+    # Without a default of its own a command keeps what stands before it.
+    anywhere.add_argument("-c", "--config", default=argparse.SUPPRESS, **_CONFIG)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser(
         "run",
+        parents=[anywhere],
         help="watch the inboxes until stopped",
         description="Watch the inboxes until stopped. SIGHUP reads the configuration anew; SIGTERM or Ctrl-C finishes "
         "the pictures under way and ends, a second one ends at once. Nothing is lost either way.",
     )
     once = commands.add_parser(
         "once",
+        parents=[anywhere],
         help="process what is there now, or the files named, then exit",
         description="Without FILE: process what is in the inboxes and exit. With files or folders: cut those out into "
-        "-o DIR, never replacing a file, without touching them and without journal or inbox.",
+        "-o DIR, never replacing a file, without touching them and without journal or inbox. A folder that is given is "
+        "taken as it is before the first result: where DIR lies inside it, DIR is left out; where it is DIR itself, a "
+        "second run takes the results of the first for pictures. Links that are given are followed, those inside "
+        "folders are not.",
     )
     once.add_argument("file", nargs="*", type=Path, metavar="FILE", help="a picture, or a folder of pictures")
     once.add_argument("-o", "--output", type=Path, metavar="DIR", help="where results go (default: here)")
@@ -66,6 +77,7 @@ def parser() -> argparse.ArgumentParser:
     once.add_argument("--no-progress", action="store_true", help="no progress bar, even on a terminal")
     check = commands.add_parser(
         "check",
+        parents=[anywhere],
         help="look whether everything is in order",
         description="Look at configuration, folders, models and limits. Every line says OK or what to do.",
     )
@@ -76,6 +88,7 @@ def parser() -> argparse.ArgumentParser:
     )
     status = commands.add_parser(
         "status",
+        parents=[anywhere],
         help="show what bgrd is doing",
         description="Show folders, counts, and what waits or failed and why.",
     )
@@ -101,9 +114,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def entry() -> None:
-    """Run as a program; argparse's own errors get sysexits' EX_USAGE."""
+    """Run as a program; argparse's own errors get sysexits' EX_USAGE, and ours that nobody foresaw EX_SOFTWARE."""
     try:
         code = main()
     except SystemExit as error:
         code = os.EX_USAGE if error.code == 2 else int(error.code or 0)
+    except Exception:  # noqa: BLE001 - Python's own answer, 1, would say that pictures failed
+        traceback.print_exc()
+        code = os.EX_SOFTWARE
     sys.exit(code)

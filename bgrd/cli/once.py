@@ -6,8 +6,9 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterable
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +17,39 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from bgrd.config.load import custom_models, default_recipe, load
+from bgrd.config.load import custom_models, default_recipe, folders, load
 from bgrd.config.settings import Settings
-from bgrd.daemon import Daemon, limits_of
-from bgrd.errors import CannotCreateError, ConfigError, ModelFault, UsageError
+from bgrd.daemon import Daemon
+from bgrd.errors import CannotCreateError, ConfigError, ModelFault, StateError, UsageError
 from bgrd.escape import shown
+from bgrd.intake.guard import mount_at
+from bgrd.intake.mounts import is_network
+from bgrd.job import Job, State
+from bgrd.journal.journal import open_journal
 from bgrd.models.store import find
-from bgrd.once import Once, Outcome, Task, tasks_of
+from bgrd.once import Once, Outcome, Task, left_out, tasks_of
+from bgrd.service import limits_of
 from bgrd.telemetry.log import configure
 from bgrd.telemetry.notify import Notifier
 
 __all__ = ["command"]
 
-_PICTURES_FAILED = 1
+_NOT_ALL_DONE = 1
+_STOPPED = 130
+_SHOWN = 20
+_WRITTEN = "still being written"
+_REASONS = {
+    State.WAITING: "it waits",
+    State.RETRY: "it is tried again later",
+    State.COMMITTING: "its result is made and was not put into place yet",
+    State.COMMITTED: "its result is there; the source policy could not be applied yet",
+}
+_WAITING = frozenset(_REASONS)
+_OPEN = _WAITING | {State.READY, State.RUNNING}
 
 
 def command(options: argparse.Namespace) -> int:
-    """Process and exit: 0, or 1 where pictures failed. Raises BgrdError."""
+    """Process and exit: 0, 1 where pictures failed or are left, 130 where a signal ended it. Raises BgrdError."""
     settings = load(options.config)
     console = Console(stderr=True, highlight=False)
     progress = _progress(console, wanted=not options.no_progress)
@@ -52,8 +69,12 @@ def _progress(console: Console, *, wanted: bool) -> Progress:
 def _files(options: argparse.Namespace, settings: Settings, console: Console, progress: Progress) -> int:
     """Cut out the files named."""
     configure(log_format=settings.log_format, log_level="error", stream=sys.stderr)
-    tasks = tasks_of(options.file)
     output = options.output or Path.cwd()
+    tasks = tasks_of(options.file, output=output)
+    for folder in options.file:
+        if output.is_dir() and folder.is_dir() and left_out(folder, output):
+            console.print(f"left out, as results go there: {escape(shown(os.fsencode(output)))}", soft_wrap=True)
+            break
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -83,8 +104,10 @@ def _files(options: argparse.Namespace, settings: Settings, console: Console, pr
         )
         outcome = once.run(tasks)
     _tell(outcome, console)
-    failed = [(failure.task.path, failure.reason) for failure in outcome.failures]
-    return _end(console, done=len(outcome.results), seconds=outcome.wall_seconds, failed=failed)
+    failed = [_Row(failure.task.path, "failed", failure.reason) for failure in outcome.failures]
+    _sum_up(console, done=len(outcome.results), seconds=outcome.wall_seconds, failed=len(failed))
+    _table(console, failed)
+    return _NOT_ALL_DONE if failed else os.EX_OK
 
 
 def _inboxes(options: argparse.Namespace, settings: Settings, console: Console, progress: Progress) -> int:
@@ -94,34 +117,103 @@ def _inboxes(options: argparse.Namespace, settings: Settings, console: Console, 
     with progress:
         bar = progress.add_task("cutting out", total=0)
         tally = _Tally(lambda done, total: progress.update(bar, completed=done, total=total))
-        Daemon(lambda: load(options.config), notifier=Notifier(), until_done=True, watcher=tally).run()
-    failed = [(path or b"folder " + os.fsencode(folder), reason) for (folder, path), reason in tally.trouble.items()]
-    return _end(console, done=tally.done, seconds=time.perf_counter() - started, failed=failed)
+        daemon = Daemon(lambda: load(options.config), notifier=Notifier(), until_done=True, watcher=tally)
+        tally.expect(_queued(settings))
+        daemon.run()
+    rows = [*tally.rows(_unfinished(settings)), *(_Row(path, "waits", _WRITTEN) for path in daemon.writing)]
+    left = daemon.left + len(daemon.writing)
+    seconds = time.perf_counter() - started
+    _sum_up(console, done=tally.done, seconds=seconds, failed=len(tally.failed), left=left)
+    _table(console, rows)
+    if daemon.stopped:
+        return _STOPPED
+    return _NOT_ALL_DONE if rows or left else os.EX_OK
+
+
+def _queued(settings: Settings) -> int:
+    """Give how many jobs the journal has from before; 0 where the daemon alone may have it open."""
+    if is_network(mount_at(settings.state_directory)):
+        return 0
+    served = {folder.name for folder in folders(settings)}
+    with suppress(StateError), closing(open_journal(settings.state_directory)) as journal:
+        counts = journal.counts()
+        return sum(jobs for name in served for state, jobs in counts.get(name, {}).items() if state in _OPEN)
+    return 0
+
+
+def _unfinished(settings: Settings) -> list[Job]:
+    """Give the jobs that wait for something, the first of each folder; none where the journal cannot be read."""
+    with suppress(StateError), closing(open_journal(settings.state_directory)) as journal:
+        return [
+            job
+            for folder in folders(settings)
+            for job in journal.jobs(states=_WAITING, folder=folder.name, limit=_SHOWN)
+        ]
+    return []
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """What is not done: its path, in a word how it stands, and why."""
+
+    path: bytes
+    word: str
+    reason: str
 
 
 class _Tally:
-    """Counts what the daemon tells; `trouble` is what is not done at the end, by folder and path (empty: all of it)."""
+    """Counts what the daemon tells; gives what is not done at the end.
+
+    `failed` and `waiting` are reasons by folder and path; with an empty path the whole folder waits.
+    """
 
     def __init__(self, progress: Callable[[int, int], None]) -> None:
         self.done = 0
-        self.trouble: dict[tuple[str, bytes], str] = {}
-        self._admitted = 0
+        self.failed: dict[tuple[str, bytes], str] = {}
+        self.waiting: dict[tuple[str, bytes], str] = {}
+        self._expected = 0
         self._progress = progress
+
+    def expect(self, jobs: int) -> None:
+        """Have that many more jobs to do."""
+        self._expected += jobs
+        self._tell()
 
     def __call__(self, event: str, **facts: Any) -> None:
         """Take one event with its facts."""
         key = (facts.get("folder", ""), facts.get("path", b""))
         match event:
             case "intake.admitted":
-                self._admitted += facts["count"]
-            case "job.failed" | "job.waiting" | "job.retry" | "folder.blocked" | "folder.unavailable":
-                self.trouble[key] = facts["reason"]
+                self._expected += facts["count"]
+            case "job.failed":
+                self.waiting.pop(key, None)
+                self.failed[key] = facts["reason"]
+            case "job.waiting" | "job.retry" | "folder.blocked" | "folder.unavailable":
+                self.waiting[key] = facts["reason"]
             case "folder.resumed" | "folder.available" | "job.withdrawn":
-                self.trouble.pop(key, None)
+                self._forget(key)
             case "job.done" | "job.known":
                 self.done += 1
-                self.trouble.pop(key, None)
-        self._progress(self.done + len(self.trouble), self._admitted)
+                self._forget(key)
+        self._tell()
+
+    def rows(self, unfinished: Iterable[Job]) -> list[_Row]:
+        """Give what failed, then what waits: as it was told, and what the journal has beside that."""
+        waiting = {(job.folder, job.path): job.reason or _REASONS[job.state] for job in unfinished} | self.waiting
+        return [
+            _Row(path or b"folder " + os.fsencode(folder), word, reason)
+            for word, found in (("failed", self.failed), ("waits", waiting))
+            for (folder, path), reason in found.items()
+        ]
+
+    def _forget(self, key: tuple[str, bytes]) -> None:
+        self.failed.pop(key, None)
+        self.waiting.pop(key, None)
+
+    def _tell(self) -> None:
+        """Show how far we are; jobs that nobody announced count too."""
+        ended = self.done + len(self.failed) + len(self.waiting)
+        self._progress(ended, max(ended, self._expected))
 
 
 def _tell(outcome: Outcome, console: Console) -> None:
@@ -132,15 +224,20 @@ def _tell(outcome: Outcome, console: Console) -> None:
         console.print(f"stages, seconds of work: {stages}; {total / outcome.wall_seconds:.2f} at once on average")
 
 
-def _end(console: Console, *, done: int, seconds: float, failed: list[tuple[bytes, str]]) -> int:
+def _sum_up(console: Console, *, done: int, seconds: float, failed: int, left: int = 0) -> None:
     rate = f", {done / seconds * 60:.0f} a minute" if done and seconds else ""
-    console.print(f"{done} done, {len(failed)} failed in {seconds:.1f} seconds{rate}")
-    if not failed:
-        return os.EX_OK
+    remaining = f", {left} left" if left else ""
+    console.print(f"{done} done, {failed} failed{remaining} in {seconds:.1f} seconds{rate}")
+
+
+def _table(console: Console, rows: list[_Row]) -> None:
+    """Print what is not done and why."""
+    if not rows:
+        return
     table = Table(box=None, pad_edge=False)
-    table.add_column("failed", overflow="fold")
+    table.add_column("not done", overflow="fold")
+    table.add_column("")
     table.add_column("why", overflow="fold")
-    for path, reason in failed:
-        table.add_row(escape(shown(path)), escape(reason))
+    for row in rows:
+        table.add_row(escape(shown(row.path)), row.word, escape(row.reason))
     console.print(table)
-    return _PICTURES_FAILED

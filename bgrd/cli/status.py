@@ -5,26 +5,42 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import time
 from base64 import b64encode
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from bgrd import __version__
 from bgrd.config.load import folders, load
 from bgrd.config.settings import Settings
+from bgrd.errors import StateError
 from bgrd.escape import shown
 from bgrd.job import Job, State
 from bgrd.journal.journal import open_journal
+from bgrd.lock import holder
 from bgrd.telemetry import status
 
 __all__ = ["command"]
 
 _SHOWN = 20
 _TROUBLED = frozenset({State.FAILED, State.WAITING, State.RETRY})
-_COLUMNS = (State.READY, State.RUNNING, State.WAITING, State.RETRY, State.FAILED, State.DONE)
+_COMMITTING = frozenset({State.COMMITTING, State.COMMITTED})
+_COLUMNS: dict[str, frozenset[State]] = {
+    "ready": frozenset({State.READY}),
+    "running": frozenset({State.RUNNING}),
+    "committing": _COMMITTING,
+    "waiting": frozenset({State.WAITING}),
+    "retry": frozenset({State.RETRY}),
+    "failed": frozenset({State.FAILED}),
+    "done": frozenset({State.DONE}),
+}
+_LONG_SECONDS = 60.0
+"""A committed job that old is no longer just passing through."""
+_REASONS = {State.COMMITTING: "its result is made and was not put into place yet"}
+_UNAPPLIED = "its result is there; the source policy could not be applied yet"
 
 
 def command(options: argparse.Namespace) -> int:
@@ -39,20 +55,14 @@ def command(options: argparse.Namespace) -> int:
 
 
 def _facts(settings: Settings) -> dict[str, Any]:
-    """Put together what the status file and the journal say."""
-    live = status.read(status.location(settings.state_directory)) or {}
-    running = _alive(live.get("pid"))
-    path = settings.state_directory / "journal.db"
-    journal = open_journal(settings.state_directory) if path.exists() else None
-    try:
-        counts = journal.counts() if journal is not None else {}
-        troubled = journal.jobs(states=_TROUBLED, limit=_SHOWN) if journal is not None else []
-    finally:
-        if journal is not None:
-            journal.close()
+    """Put together what the lock, the status file and the journal say."""
+    held = holder(settings.state_directory)
+    running = held is not None
+    live = status.said(settings.state_directory, pid=held.pid) if held is not None else {}
+    counts, troubled, unread = _journal(settings, live, running=running)
     table = {}
     for folder in folders(settings):
-        said = live.get("folders", {}).get(folder.name, {}) if running else {}
+        said = live.get("folders", {}).get(folder.name, {})
         table[folder.name] = {
             "inbox": _name(os.fsencode(folder.inbox)),
             "outbox": _name(os.fsencode(folder.outbox)),
@@ -63,17 +73,51 @@ def _facts(settings: Settings) -> dict[str, Any]:
             "writing": [
                 _name(name if isinstance(name, bytes) else os.fsencode(name)) for name in said.get("writing", [])
             ],
-            "jobs": counts.get(folder.name, {}),
+            "jobs": counts.get(folder.name, {}) if counts is not None else said.get("jobs", {}),
         }
     return {
         "running": running,
-        "pid": live.get("pid") if running else None,
+        "pid": held.pid if held is not None else None,
+        "host": held.host if held is not None else "",
         "version": live.get("version"),
-        "ready": bool(running and live.get("ready")),
-        "lanes": live.get("lanes", []) if running else [],
+        "ready": bool(live.get("ready")),
+        "lanes": live.get("lanes", []),
+        "journal": unread,
         "folders": table,
         "troubled": [_job(job) for job in troubled],
     }
+
+
+def _journal(
+    settings: Settings, live: dict[str, Any], *, running: bool
+) -> tuple[dict[str, dict[str, int]] | None, list[Job], str]:
+    """Give counts and troubled jobs, or None, none, and why the journal could not be read.
+
+    Opening brings the journal to our version, so it is left alone while a bgrd of another version, or one that does
+    not say, works with it.
+    """
+    if not (settings.state_directory / "journal.db").exists():
+        return {}, [], ""
+    if running and live.get("version") != __version__:
+        whose = f"bgrd {live['version']}" if "version" in live else "the bgrd that runs"
+        return None, [], f"the journal is left to {whose}, this is bgrd {__version__}"
+    try:
+        journal = open_journal(settings.state_directory)
+    except StateError as error:
+        return None, [], str(error)
+    try:
+        troubled = journal.jobs(states=_TROUBLED, limit=_SHOWN)
+        committing = journal.jobs(states=_COMMITTING, limit=_SHOWN)
+        return journal.counts(), [*troubled, *_long_standing(committing, running=running)], ""
+    except StateError as error:
+        return None, [], str(error)
+    finally:
+        journal.close()
+
+
+def _long_standing(jobs: list[Job], *, running: bool) -> list[Job]:
+    """Give those that are not just passing through."""
+    return [job for job in jobs if not running or time.time() - job.admitted > _LONG_SECONDS]
 
 
 def _job(job: Job) -> dict[str, Any]:
@@ -83,7 +127,7 @@ def _job(job: Job) -> dict[str, Any]:
         "path": _name(job.path),
         "state": job.state.value,
         "kind": job.kind,
-        "reason": job.reason,
+        "reason": _UNAPPLIED if job.state is State.COMMITTED else job.reason or _REASONS.get(job.state, ""),
         "due": job.due if job.due not in {0.0, float("inf")} else None,
     }
 
@@ -95,32 +139,13 @@ def _name(name: bytes) -> dict[str, str]:
     return {"name": text, **exact}
 
 
-def _alive(pid: object) -> bool:
-    """Say whether the process that wrote the status file still runs bgrd."""
-    if not isinstance(pid, int):
-        return False
-    try:
-        return b"bgrd" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return False
-
-
 def _print(facts: dict[str, Any]) -> None:
     console = Console(highlight=False)
-    if facts["running"]:
-        console.print(f"bgrd {facts['version']} runs as process {facts['pid']}, {len(facts['lanes'])} lanes")
-    else:
-        console.print("bgrd is not running")
-    table = Table(box=None, pad_edge=False)
-    table.add_column("folder")
-    table.add_column("state")
-    for state in _COLUMNS:
-        table.add_column(state.value, justify="right")
-    table.add_column("inbox", overflow="fold")
-    for name, folder in facts["folders"].items():
-        numbers = [str(folder["jobs"].get(state.value, 0)) for state in _COLUMNS]
-        table.add_row(escape(name), escape(folder["state"]), *numbers, escape(folder["inbox"]["name"]))
-    console.print(table)
+    console.print(escape(_headline(facts)))
+    if facts["journal"]:
+        counted = "the counts are what bgrd told last" if facts["running"] else "nothing could be counted"
+        console.print(f"{counted}: {escape(facts['journal'])}", soft_wrap=True)
+    console.print(_table(facts))
     for name, folder in facts["folders"].items():
         if folder["reason"]:
             console.print(f"{escape(name)}: {escape(folder['reason'])}")
@@ -129,3 +154,28 @@ def _print(facts: dict[str, Any]) -> None:
     for job in facts["troubled"]:
         line = f"{job['state']}: {job['folder']}/{job['path']['name']}: {job['reason']}"
         console.print(escape(line), soft_wrap=True)
+
+
+def _headline(facts: dict[str, Any]) -> str:
+    """Give the first line: whether bgrd runs, and as what."""
+    if not facts["running"]:
+        return "bgrd is not running"
+    process = f"process {facts['pid']}" if facts["pid"] is not None else "a process that cannot be seen from here"
+    where = f" on {facts['host']}" if facts["host"] else ""
+    if facts["version"] is None:
+        return f"bgrd runs as {process}{where}, and has told nothing more"
+    return f"bgrd {facts['version']} runs as {process}{where}, {len(facts['lanes'])} lanes"
+
+
+def _table(facts: dict[str, Any]) -> Table:
+    """Give the folders with their counts."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("folder")
+    table.add_column("state")
+    for title in _COLUMNS:
+        table.add_column(title, justify="right")
+    table.add_column("inbox", overflow="fold")
+    for name, folder in facts["folders"].items():
+        numbers = [str(sum(folder["jobs"].get(state, 0) for state in states)) for states in _COLUMNS.values()]
+        table.add_row(escape(name), escape(folder["state"]), *numbers, escape(folder["inbox"]["name"]))
+    return table

@@ -248,16 +248,29 @@ def _fields(key: _Key) -> Mapping[str, FieldInfo]:
 
 
 def _meant(key: _Key) -> str:
-    """Give what is most likely meant by an unknown key: one of another table, or a similar one of this table."""
+    """Give what is most likely meant by an unknown key: one of another table, or the most similar one there is."""
     name = str(key[-1])
-    homes = [
-        f"[{table}]" if table == "defaults" else f"[[{table}]]"
-        for table in _TABLES
-        if name in _TABLES[table].model_fields
-    ]
+    homes = [_header(table) for table in _TABLES if name in _TABLES[table].model_fields]
     if name in Settings.model_fields:
         return " here; it belongs to the top of the file"
     if homes:
         return f" here; it belongs to {homes[0]}"
-    close = get_close_matches(name, list(_fields(key)), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+    here = "" if len(key) == 1 else str(key[0])
+    others = {table: model.model_fields for table, model in _TABLES.items()}
+    tables = {here: _fields(key), "": Settings.model_fields, **others}
+    # A folder has every key of [defaults]: what is found in both is told of [defaults], as the first.
+    owners = {option: table for table in reversed(tables) for option in tables[table]}
+    close = get_close_matches(name, owners, n=1)
+    return f"; did you mean {_titled(close[0], owners[close[0]], here)}?" if close else ""
+
+
+def _titled(option: str, table: str, here: str) -> str:
+    """Give a key with the table it stands in, where that is not this one."""
+    if table == here:
+        return option
+    return f"{option} at the top of the file" if not table else f"{_header(table)} {option}"
+
+
+def _header(table: str) -> str:
+    """Give a table's header as the file has it."""
+    return f"[{table}]" if table == "defaults" else f"[[{table}]]"

@@ -1,13 +1,13 @@
-"""A folder's failure notes in step with its journal: written with a failure, removed once it is no longer true."""
+"""What becomes of a job after a fault: the journal's record, and the note that tells the user, in step with it."""
 
 from __future__ import annotations
 
 from bgrd.delivery.notes import note_text, remove_note, write_note
-from bgrd.engine.verdict import ADVICE
-from bgrd.job import Folder
+from bgrd.engine.verdict import ADVICE, Verdict
+from bgrd.job import Folder, Job
 from bgrd.journal.journal import Journal
 
-__all__ = ["FailureNotes"]
+__all__ = ["FailureNotes", "record"]
 
 
 class FailureNotes:
@@ -39,3 +39,22 @@ class FailureNotes:
         """Remove the notes of failures whose source went away or was replaced."""
         for path in self._journal.stale_notes(self._folder):
             self.remove(path)
+
+
+def record(journal: Journal, notes: FailureNotes, job: Job, verdict: Verdict, *, now: float) -> None:
+    """Record a verdict; a failure gets its note. `now` is a wall-clock second."""
+    kind, reason = verdict.kind, verdict.reason
+    match verdict.action:
+        case "wait":
+            journal.wait(job.id, kind=kind, reason=reason, due=verdict.due)
+        case "retry":
+            due = verdict.due if verdict.due is not None else now
+            journal.retry(job.id, kind=kind, reason=reason, due=due, charged=verdict.charged)
+        case "alone":
+            journal.alone(job.id, reason=reason)
+        case "withdraw":
+            journal.withdraw(job.id, reason=reason)
+            notes.remove(job.path)
+        case "fail":
+            note = notes.write(job.path, kind=kind, reason=reason, when=now)
+            journal.fail(job.id, kind=kind, reason=reason, note=note)

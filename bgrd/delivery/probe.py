@@ -13,12 +13,15 @@ __all__ = ["probe", "probe_fault"]
 
 
 def probe(folder: Folder, outbox: Outbox) -> None:
-    """List the inbox; create, fsync and drop a file in the outbox.
+    """List the inbox and, where sources go there, the archive; create, fsync and drop a file in the outbox.
 
-    Raises FolderFault where either does not work, DaemonFault where bgrd itself is short of something.
+    Raises FolderFault where any does not work, DaemonFault where bgrd itself is short of something.
     """
     with folder_faults("inbox", folder.inbox), os.scandir(folder.inbox) as entries:
         next(entries, None)
+    if folder.policy == "archive":
+        with folder_faults("archive", folder.archive), os.scandir(folder.archive) as entries:
+            next(entries, None)
     outbox.probe()
 
 

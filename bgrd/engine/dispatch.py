@@ -7,13 +7,13 @@ answers are taken in `step`.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
 from bgrd.committer import Committer
 from bgrd.engine.desk import SILENT, Desk
-from bgrd.engine.events import Blocked, Broken, Closed, Event, Fed, Idle, Judged, Prepared, Report, Resumed
+from bgrd.engine.events import Blocked, Broken, Closed, Delayed, Event, Fed, Idle, Judged, Prepared, Report, Resumed
 from bgrd.engine.pool import Assignment, Pool
 from bgrd.engine.rota import Rota
 from bgrd.engine.wire import Finished, Hashed, Loaded, Work
@@ -112,7 +112,8 @@ class Dispatcher:
         else:
             wanted += [desk.due(now) for desk in self.desks.values()]
             self._start_prepared()
-            self._rota.fetch(lanes=self.pool.limits.lanes)
+            if not any(active.prepared.job.alone for active in self._active.values()):
+                self._rota.fetch(lanes=self.pool.limits.lanes)
         return min((second for second in wanted if second is not None), default=None)
 
     def block(self, desk: Desk, fault: FolderFault) -> None:
@@ -121,14 +122,15 @@ class Dispatcher:
 
     def give_back(self) -> None:
         """Put claimed jobs that no lane has begun back, uncharged; done by itself while nothing is to be claimed."""
-        for prepared in self._rota.take_all():
+        for prepared in self._rota.take():
             self._active[prepared.job.id].desk.committer.requeue(prepared.job.id)
 
-    def abort(self) -> None:
-        """Kill the lanes and put their jobs back, uncharged."""
-        self.give_back()
-        for job in self.pool.kill():
-            if (active := self._active.get(job)) is not None:
+    def abort(self, names: Collection[str] | None = None) -> None:
+        """End the lanes that work for these folders, or all, and put their jobs back, uncharged."""
+        for prepared in self._rota.take(names):
+            self._active[prepared.job.id].desk.committer.requeue(prepared.job.id)
+        for job, active in list(self._active.items()):
+            if (names is None or active.desk.name in names) and self.pool.cancel(job):
                 active.desk.committer.requeue(job)
 
     # What the pool tells (PoolEvents), on this same thread; nobody asks for what is left of a removed folder.
@@ -191,6 +193,8 @@ class Dispatcher:
         desk = self.desks.get(event.folder)
         if desk is None:
             return
+        if isinstance(event, Broken):
+            raise event.error
         match event:
             case Fed():
                 desk.feed()
@@ -204,12 +208,8 @@ class Dispatcher:
                 self.pool.answer(event.job_id, go=event.go)
             case Closed():
                 self._closed(desk, event)
-            case Blocked():
-                self._blocked(desk, event)
-            case Resumed():
-                self._resumed(desk, event)
-            case Broken():
-                raise event.error
+            case Blocked() | Resumed() | Delayed():
+                self._turned(desk, event)
 
     def _monotonic(self, wall: float | None) -> float | None:
         """Give a wall-clock second as a monotonic one, at once: what is waited for may not move with the clock."""
@@ -225,15 +225,19 @@ class Dispatcher:
         name = _REPORTED.get(event.outcome, event.outcome)
         self._report(f"job.{name}", folder=desk.name, job=event.job.id, path=event.job.path, **event.facts)
 
-    def _blocked(self, desk: Desk, event: Blocked) -> None:
-        if desk.blocked != event.reason:
-            self._report("folder.blocked", folder=desk.name, reason=event.reason, kind=event.kind)
-        desk.block(event, self.beat)
-
-    def _resumed(self, desk: Desk, event: Resumed) -> None:
-        if desk.blocked:
-            self._report("folder.resumed", folder=desk.name, released=event.released)
-        desk.resume()
+    def _turned(self, desk: Desk, event: Blocked | Resumed | Delayed) -> None:
+        """Take note that a folder is blocked, well again, or held up by the journal."""
+        match event:
+            case Blocked():
+                if desk.blocked != event.reason:
+                    self._report("folder.blocked", folder=desk.name, reason=event.reason, kind=event.kind)
+                desk.block(event, self.beat)
+            case Resumed():
+                if desk.blocked:
+                    self._report("folder.resumed", folder=desk.name, released=event.released)
+                desk.resume()
+            case Delayed():
+                self._report("journal.waiting", folder=desk.name, reason=event.reason)
 
     def _probe(self, desk: Desk, now: float) -> float | None:
         """Probe a blocked folder when its time has come; a missing model is looked for and tried again."""

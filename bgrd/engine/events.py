@@ -11,7 +11,20 @@ from typing import Any, Literal, Protocol
 
 from bgrd.job import Job
 
-__all__ = ["Blocked", "Broken", "Closed", "Event", "Fed", "Idle", "Judged", "Outcome", "Prepared", "Report", "Resumed"]
+__all__ = [
+    "Blocked",
+    "Broken",
+    "Closed",
+    "Delayed",
+    "Event",
+    "Fed",
+    "Idle",
+    "Judged",
+    "Outcome",
+    "Prepared",
+    "Report",
+    "Resumed",
+]
 
 Outcome = Literal["done", "known", "failed", "wait", "retry", "alone", "withdraw", "requeue"]
 
@@ -72,6 +85,14 @@ class Resumed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Delayed:
+    """The journal cannot be written now; the folder waits for it."""
+
+    folder: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Broken:
     """The folder's thread met an error nobody foresaw, or the journal cannot be written; the daemon must end."""
 
@@ -86,7 +107,7 @@ class Fed:
     folder: str
 
 
-Event = Fed | Prepared | Idle | Judged | Closed | Blocked | Resumed | Broken
+Event = Fed | Delayed | Prepared | Idle | Judged | Closed | Blocked | Resumed | Broken
 
 
 class Report(Protocol):

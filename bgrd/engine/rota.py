@@ -6,6 +6,7 @@ No more jobs are claimed than lanes can soon take: a backlog of any length stays
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Collection
 
 from bgrd.engine.desk import Desk
 from bgrd.engine.events import Prepared
@@ -40,10 +41,11 @@ class Rota:
         """Forget a job that waits no more."""
         self._waiting.remove(prepared)
 
-    def take_all(self) -> list[Prepared]:
-        """Give everything that waits, and forget it."""
-        waiting, self._waiting = list(self._waiting), deque()
-        return waiting
+    def take(self, names: Collection[str] | None = None) -> list[Prepared]:
+        """Give what waits, of these folders or of all, and forget it."""
+        taken = [prepared for prepared in self._waiting if names is None or prepared.folder in names]
+        self._waiting = deque(prepared for prepared in self._waiting if prepared not in taken)
+        return taken
 
     @property
     def startable(self) -> list[Prepared]:
@@ -51,15 +53,13 @@ class Rota:
         return [prepared for prepared in self._waiting if not self.desks[prepared.folder].silent]
 
     def fetch(self, *, lanes: int) -> None:
-        """Keep one job at hand for each lane, and one more; none while one waits to run alone.
+        """Keep one job at hand for each lane, and one more.
 
         What a dead share holds is not counted: it costs its neighbours nothing.
         """
         startable = self.startable
         fetching = sum(desk.fetching and not desk.silent for desk in self.desks.values())
         room = lanes + 1 - len(startable) - fetching
-        if any(prepared.job.alone for prepared in startable):
-            return
         for _ in range(len(self._turn)):
             if room <= 0:
                 return

@@ -48,7 +48,7 @@ class Ears:
         inbox: Path,
         *,
         recursive: bool,
-        excluded: frozenset[bytes],
+        excluded: Callable[[], frozenset[bytes]],
         events: Events,
         on_dirty: Callable[[bytes], None],
         on_doubt: Callable[[str], None],
@@ -57,7 +57,7 @@ class Ears:
         self.mode: Literal["inotify", "poll"] = "poll"
         self.reason = ""
         self._make: Callable[[], Watching] = lambda: make(
-            inbox, recursive=recursive, excluded=excluded, on_dirty=on_dirty, on_doubt=on_doubt
+            inbox, recursive=recursive, excluded=excluded(), on_dirty=on_dirty, on_doubt=on_doubt
         )
         self._events = events
         self._watch: Watching | None = None
@@ -86,10 +86,10 @@ class Ears:
 
     def close(self) -> None:
         """Stop watching."""
-        self._drop()
         self._decided = None
         self._lost = False
         self._retry_at = math.inf
+        self._drop()  # last: should it fail, the next `open` arms a watch all the same
 
     def tick(self, now: float) -> str | None:
         """Look after the watch; a reason means that events may have been missed and a walk is needed."""

@@ -1,12 +1,14 @@
 """The mount guard: a folder is worked only while its directories lie on the mounts they always lay on.
 
 An unmounted share leaves an empty directory that looks like a valid, empty inbox; an outbox there would fill the
-root disk. What a directory lies on is recorded when it is first seen, and compared ever after. `st_dev` is not
-stable across reboots, hence mount point, kind, source and root.
+root disk. What a directory lies on is recorded with its path when it is first seen there, and compared ever after;
+another path is another directory, and new. `st_dev` is not stable across reboots, hence mount point, kind, source and
+root.
 """
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from bgrd.intake.protocol import IntakeJournal
     from bgrd.job import Folder
 
-__all__ = ["MountGuard", "guarded", "identify", "mount_at"]
+__all__ = ["MountGuard", "guarded", "identify", "mount_at", "record", "recorded_for"]
 
 
 def mount_at(path: Path) -> Mount | None:
@@ -57,6 +59,25 @@ def identify(path: Path) -> str | None:
     return identity(mount) if mount is not None else None
 
 
+def record(path: Path, identity: str) -> str:
+    """Give what the journal keeps of a directory: its path, and the identity of the mount it lies on."""
+    return json.dumps({"path": os.fsdecode(path), "mount": identity})
+
+
+def recorded_for(path: Path, record: str | None) -> str | None:
+    """Give the identity recorded for a directory, None where there is none or it is of a directory elsewhere.
+
+    A record of bgrd 0.1 before its release is the identity alone, and speaks of whatever path there is.
+    """
+    try:
+        facts = json.loads(record or "null")
+    except ValueError:
+        return record
+    if not isinstance(facts, dict):
+        return record
+    return str(facts.get("mount")) if facts.get("path") == os.fsdecode(path) else None
+
+
 def guarded(folder: Folder) -> dict[str, Path]:
     """Give the directories of a folder whose mounts are guarded, by role."""
     roles = {"inbox": folder.inbox, "outbox": folder.outbox}
@@ -86,7 +107,7 @@ class MountGuard:
     def check(self) -> None:
         """Raise FolderUnavailable unless the inbox is there and every directory lies on its recorded mount.
 
-        A mount seen for the first time is recorded, but only for a directory that is there.
+        A mount seen for the first time at a path is recorded, but only for a directory that is there.
         """
         signs = self._look()
         self._signs = None
@@ -100,11 +121,12 @@ class MountGuard:
 
     def _check_role(self, role: str, path: Path, *, there: bool) -> None:
         now = self._identify(path)
-        recorded = self._journal.mount(self._folder.name, role)
-        if recorded is None:
-            if there and now is not None:
-                self._journal.set_mount(self._folder.name, role, now)
-        elif recorded != now:
+        kept = self._journal.mount(self._folder.name, role)
+        before = recorded_for(path, kept)
+        if before in {None, now}:
+            if there and now is not None and kept != record(path, now):
+                self._journal.set_mount(self._folder.name, role, record(path, now))
+        else:
             message = (
                 f"the {role} {path} is not on the mount it used to be on: mount it again, "
                 f"or accept the new place with `bgrd check --accept-mounts`"

@@ -74,30 +74,32 @@ class Rounds:
 
     def close(self) -> None:
         """Let go of every directory."""
-        for walk in (self._survey, *self._branches.values()):
-            if walk is not None:
-                walk.close()
+        walks = (self._survey, *self._branches.values())
         self._survey = None
         self._branches.clear()
+        for walk in walks:
+            if walk is not None:
+                walk.close()
 
     def abort(self) -> None:
         """Forget what is under way; the whole inbox is walked once there are rounds again."""
-        self.close()
         self._pace.abort()
         self._admission.clear()
+        self.close()
 
-    def turn(self, dirty: list[bytes], *, now: float, heard: bool) -> None:
-        """Do one round. `heard` says that changes are heard of, so that walks may be rare."""
+    def turn(self, dirty: list[bytes], *, now: float, heard: bool) -> int:
+        """Do one round and give how many jobs it made. `heard` says that changes are heard of: walks may be rare."""
         self._add_branches(self._admission.note(dirty))
         self._admission.look_due()
         self._begin_survey(now, heard=heard)
         if not self._admission.crowded:
             self._step_branch()
             self._step_survey()
-        self._admission.hand_over()
+        admitted = self._admission.hand_over()
         if self._admission.missed and not self._admission.crowded:
             self._admission.missed = False
             self.ask()
+        return admitted
 
     def next_at(self, *, heard: bool) -> float:
         """Give when the next turn is due; the past means at once."""

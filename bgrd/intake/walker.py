@@ -11,7 +11,9 @@ import math
 import os
 import threading
 import time
+import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
@@ -40,6 +42,7 @@ TICK_SECONDS = 2.0
 DIRTY_LIMIT = 10_000
 """How many paths may wait to be looked at; beyond that a walk finds them."""
 _PORTION = 250
+_TRIED = "tried"
 
 
 def seconds_slept() -> float:
@@ -53,6 +56,7 @@ class Walker:
     `beat` is when its loop last came round, on `clock`. `state` and `reason`, `mode` and `mode_reason`, `writing`
     (files still being written, the first of them) and `settled` (all that was there is admitted) say how things
     stand. `armed` is set once the folder is watched or found wanting, `first_walk_done` after the first whole walk.
+    What halts it is told once: `intake.broken` where nobody foresaw it, `intake.resumed` once files get in again.
     """
 
     def __init__(
@@ -67,6 +71,7 @@ class Walker:
         slept: Callable[[], float] = seconds_slept,
     ) -> None:
         self.folder = folder
+        self._journal = journal
         self.beat = clock()
         self.state: WalkerState = "starting"
         self.reason = ""
@@ -75,11 +80,8 @@ class Walker:
         self.armed = threading.Event()
         self._events = events
         self._clock = clock
-        excluded = excluded_below(folder.inbox, _places(folder))
         self._guard = MountGuard(folder, journal, identify=identify)
-        self._admission = Admission(
-            folder, journal, events=events, excluded=excluded, clock=clock, stopping=self._is_stopping
-        )
+        self._admission = Admission(folder, journal, events=events, clock=clock, stopping=self._is_stopping)
         self._rounds = Rounds(
             folder,
             journal,
@@ -92,7 +94,7 @@ class Walker:
         self._ears = Ears(
             folder.inbox,
             recursive=folder.recursive,
-            excluded=excluded,
+            excluded=lambda: self._admission.excluded,
             events=events,
             on_dirty=self.dirty,
             on_doubt=self.doubt,
@@ -104,6 +106,7 @@ class Walker:
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name=f"walker {folder.name}", daemon=True)
         self._backoff = Backoff(first=1.0, longest=60.0)
+        self._trouble: tuple[WalkerState, str] | None = None  # what was told and is not over
         self._tick_at = -math.inf
         self._slept = slept
         self._slept_before = self._slept()
@@ -191,6 +194,8 @@ class Walker:
             self._halt("unavailable", str(fault), now)
         except (StateError, OSError) as error:
             self._halt("stalled", str(error), now)
+        except Exception as error:  # noqa: BLE001 - a thread that ends leaves a folder that is deaf without a word
+            self._halt("stalled", f"{type(error).__name__}: {error}", now, trace=traceback.format_exc())
         self.armed.set()
         return self._next_at()
 
@@ -209,19 +214,26 @@ class Walker:
             self._begin(now)
         elif doubt is not None or now >= self._tick_at:
             self._tick(now, doubt)
-        self._rounds.turn(dirty, now=now, heard=self._ears.heard)
+        admitted = self._rounds.turn(dirty, now=now, heard=self._ears.heard)
         self.writing = tuple(self._admission.settling.writing())
         self.settled = self._rounds.settled and not (self.writing or self._dirty or self._doubt)
+        if self._trouble is not None and (admitted or self._rounds.settled):
+            self._trouble = None
+            self._events("intake.resumed")
 
     def _begin(self, now: float) -> None:
         self._guard.check()
+        if self._trouble is not None:
+            # A full disk answers every question and fails the first write.
+            self._journal.set_flag(self.folder.name, _TRIED)
+        # Asked here and not when a walker is made: on a dead share it may never be answered.
+        self._admission.excluded = excluded_below(self.folder.inbox, _places(self.folder))
         self._tick_at = now + TICK_SECONDS
-        before, self.state, self.reason = self.state, "ready", ""
+        self.state, self.reason = "ready", ""
         self._decide()
-        if before == "unavailable":
+        if self._trouble is not None and self._trouble[0] == "unavailable":
+            self._trouble = None
             self._events("folder.available")
-        elif before == "stalled":
-            self._events("intake.resumed")
 
     def _decide(self) -> None:
         """Find out what the inbox lies on now, nested mounts included, and watch it accordingly."""
@@ -235,7 +247,8 @@ class Walker:
         self._tick_at = now + TICK_SECONDS
         if self._guard.moved():
             self._guard.check()
-        self._backoff.reset()
+        if self._trouble is None:
+            self._backoff.reset()
         deaf = self._ears.tick(now)
         if deaf is not None or doubt is not None or self._woke():
             self._rounds.ask()
@@ -245,14 +258,17 @@ class Walker:
         before, self._slept_before = self._slept_before, self._slept()
         return self._slept_before - before > 1.0
 
-    def _halt(self, state: Literal["unavailable", "stalled"], reason: str, now: float) -> None:
-        """Let go of everything and try again after a pause."""
-        self._ears.close()
-        self._rounds.abort()
+    def _halt(self, state: Literal["unavailable", "stalled"], reason: str, now: float, *, trace: str = "") -> None:
+        """Let go of everything and try again after a pause; the walk that follows finds what was missed."""
+        for let_go in (self._ears.close, self._rounds.abort):
+            with suppress(Exception):  # what broke once may break here
+                let_go()
         self.writing, self.settled = (), False
         self._tick_at = now + self._backoff.pause()
-        if (state, reason) != (self.state, self.reason):
-            self._events("folder.unavailable" if state == "unavailable" else "intake.stalled", reason=reason)
+        if (state, reason) != self._trouble:
+            self._trouble = (state, reason)
+            name = "intake.broken" if trace else "folder.unavailable" if state == "unavailable" else "intake.stalled"
+            self._events(name, reason=reason, **({"trace": trace} if trace else {}))
         self.state, self.reason = state, reason
 
     def _next_at(self) -> float:

@@ -62,6 +62,11 @@ def _choice(row: Row, directory: Path) -> ModelChoice:
 
 
 def _present(choice: ModelChoice, message: str) -> ModelChoice:
-    if not choice.path.is_file():
+    try:
+        there = choice.path.is_file()
+    except OSError as error:
+        reason = f"The file of model {choice.name} cannot be reached: {choice.path}: {error.strerror}."
+        raise ModelFault(reason) from error
+    if not there:
         raise ModelFault(message)
     return choice

@@ -6,6 +6,7 @@ JSON. A name (bytes) is a string where it is UTF-8 and `{"base64": "..."}` where
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -13,15 +14,38 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-__all__ = ["location", "read", "write"]
+__all__ = ["location", "read", "said", "write"]
 
 
 def location(state_directory: Path, *, environ: Mapping[str, str] | None = None) -> Path:
-    """Give where the status file lies: `$XDG_RUNTIME_DIR/bgrd/status.json`, or else beside the journal."""
-    runtime = (os.environ if environ is None else environ).get("XDG_RUNTIME_DIR", "")
+    """Give where the status file is written: below `$XDG_RUNTIME_DIR/bgrd`, or else beside the journal.
+
+    It is `status.json` for the default state directory and beside any journal; else its name carries a hash of the
+    state directory, since daemons with different ones share the runtime directory.
+    """
+    environ = os.environ if environ is None else environ
+    runtime = environ.get("XDG_RUNTIME_DIR", "")
     if runtime.startswith("/") and Path(runtime).is_dir():
-        return Path(runtime) / "bgrd" / "status.json"
+        return Path(runtime) / "bgrd" / _name(state_directory, environ)
     return state_directory / "status.json"
+
+
+def _places(state_directory: Path, environ: Mapping[str, str]) -> tuple[Path, ...]:
+    """Give where the status file may lie whoever wrote it: a service and a shell may differ in XDG_RUNTIME_DIR."""
+    usual = Path(f"/run/user/{os.getuid()}/bgrd") / _name(state_directory, environ)
+    beside = state_directory / "status.json"
+    return tuple(dict.fromkeys((location(state_directory, environ=environ), usual, beside)))
+
+
+def _name(state_directory: Path, environ: Mapping[str, str]) -> str:
+    """Give the file's name in the runtime directory."""
+    base = environ.get("XDG_STATE_HOME", "")
+    if not base.startswith("/"):
+        base = os.path.join(environ.get("HOME") or os.path.expanduser("~"), ".local/state")
+    real = os.path.realpath(state_directory)
+    if real == os.path.realpath(os.path.join(base, "bgrd")):
+        return "status.json"
+    return f"status-{hashlib.sha256(os.fsencode(real)).hexdigest()[:8]}.json"
 
 
 def write(path: Path, facts: Mapping[str, Any]) -> None:
@@ -56,6 +80,22 @@ def read(path: Path) -> dict[str, Any] | None:
     except (FileNotFoundError, ValueError):
         return None
     return facts if isinstance(facts, dict) else None
+
+
+def said(state_directory: Path, *, pid: int | None, environ: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Give what the process `pid` (None: any) said last, {} where it has not spoken or cannot be heard from here."""
+    found = []
+    for place in _places(state_directory, os.environ if environ is None else environ):
+        with suppress(OSError):
+            facts = read(place)
+            if facts is not None and pid in {None, facts.get("pid")}:
+                found.append(facts)
+    return max(found, key=_written, default={})
+
+
+def _written(facts: Mapping[str, Any]) -> float:
+    when = facts.get("written")
+    return float(when) if isinstance(when, int | float) else 0.0
 
 
 def _plain(value: object) -> object:
