@@ -29,6 +29,11 @@ def test_every_bgrd_command_in_the_readme_is_one() -> None:
         parser().parse_args(arguments)
 
 
+def test_no_figure_of_the_readme_is_missing() -> None:
+    """No placeholder was left where a measurement belongs."""
+    assert not re.findall(r"@[A-Z]+@|TODO|FIXME", README)
+
+
 def test_every_make_target_in_the_readme_exists() -> None:
     """Each `make X` of the README, in blocks and in prose, is a target."""
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
