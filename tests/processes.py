@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+import os
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["MARK", "begun", "carries", "children", "command", "everyone", "letter"]
+__all__ = ["MARK", "begun", "carries", "children", "command", "everyone", "letter", "open_files"]
 
 MARK = "HOUSE_OF_THE_TEST"
 """The variable by which processes are found again, whosever children they have become."""
@@ -59,3 +61,9 @@ def _fields(pid: int) -> list[str]:
     with suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return []
+
+
+def open_files() -> list[str]:
+    """Give this process's open descriptors; what earlier tests left to the garbage collector is not counted."""
+    gc.collect()
+    return sorted(os.listdir("/proc/self/fd"))

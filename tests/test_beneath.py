@@ -22,6 +22,7 @@ from bgrd.delivery.beneath import (
     sync_directory,
 )
 from bgrd.errors import DaemonFault, Fault, FileFault, FolderFault, FolderUnavailable
+from tests.processes import open_files
 
 
 @pytest.mark.parametrize("path", [b"", b"/x", b"a//b", b"a/../b", b".", b"a/", b"..", b"a\0b"])
@@ -77,14 +78,14 @@ def test_the_root_is_never_made(tmp_path: Path) -> None:
 
 def test_new_directory_that_cannot_be_shown_closes_its_descriptor(tmp_path: Path) -> None:
     """An error while a new directory is being prepared leaks no descriptor."""
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(open_files())
 
     def refuse(_: int) -> None:
         raise OSError(errno.EPERM, "no")
 
     with pytest.raises(PermissionError):
         open_directory(tmp_path, b"a/b", made=refuse)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(open_files()) == before
 
 
 def test_only_regular_files_are_opened(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from bgrd.errors import (
 from bgrd.job import Result, State
 from bgrd.journal.journal import Journal
 from bgrd.lock import hold_inbox
+from tests.processes import open_files
 from tests.workshop import Posts, Workshop, finished, hashed
 
 
@@ -109,7 +110,7 @@ def works(tmp_path: Path) -> Iterator[Works]:
 
 def descriptors() -> int:
     """Give how many descriptors this process has open."""
-    return len(os.listdir("/proc/self/fd"))
+    return len(open_files())
 
 
 def test_a_job_goes_from_fetch_to_done(works: Works) -> None:

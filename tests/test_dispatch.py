@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +23,7 @@ from bgrd.errors import FolderUnavailable, ModelFault, StateError
 from bgrd.job import ModelChoice, State, version_of
 from bgrd.journal.journal import Journal
 from tests.inboxes import Heard
+from tests.processes import open_files
 from tests.test_pool import LIMITS, start_null_lane
 from tests.workshop import Workshop
 
@@ -194,7 +194,7 @@ def test_no_more_is_claimed_than_lanes_can_soon_take(engine: Engine) -> None:
     engine.until(seen)
     # Two in lanes, two whose commit is queued at most, three prepared or being fetched.
     assert most <= 8
-    assert len(os.listdir("/proc/self/fd")) < 80
+    assert len(open_files()) < 80
 
 
 def test_a_crash_is_retried_and_then_failed(engine: Engine) -> None:

@@ -22,6 +22,7 @@ from bgrd.engine.process import LaneProcess
 from bgrd.engine.wire import Answer, Channel, Faulted, Finished, Hashed, Hello, Loaded, Message, Work
 from bgrd.errors import Fault, InputFault, ModelFault, UnknownFault
 from bgrd.job import ModelChoice, Recipe
+from tests.processes import open_files
 
 LIMITS = Limits(lanes=1, threads=1, memory_bytes=2**30, model_bytes=2**30, job_seconds=60, idle_unload_seconds=300)
 SHA = "ab" * 32
@@ -222,10 +223,10 @@ def test_a_lie_while_loading_is_the_models(scene: Scene) -> None:
 def test_descriptors_from_a_lane_are_closed(said: Message | bytes, scene: Scene) -> None:
     """A lane has none to give: whatever came with them, they are closed and the lane ended."""
     scene.say(Hello(pid=1))
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(open_files())
     scene.say(said, [0, 0, 0])
     assert scene.gone
-    assert len(os.listdir("/proc/self/fd")) == before - 1  # the parent's end of the socket
+    assert len(open_files()) == before - 1  # the parent's end of the socket
 
 
 VALUES = st.recursive(

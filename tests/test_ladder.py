@@ -14,6 +14,7 @@ from bgrd.delivery.beneath import opened_directory
 from bgrd.delivery.ladder import LADDER, Rung, create_draft, drop_draft, find_rung, give_name, move, publish_draft
 from bgrd.errors import FolderFault
 from bgrd.kernel import rename_noreplace
+from tests.processes import open_files
 
 
 def _answering(number: int) -> Callable[..., int]:
@@ -63,12 +64,12 @@ class TestEveryRung:
 
     def test_drop_leaves_nothing(self, rung: Rung, directory: int, tmp_path: Path) -> None:
         """A dropped draft leaves no file and no descriptor, and may be dropped again."""
-        before = len(os.listdir("/proc/self/fd"))
+        before = len(open_files())
         draft = create_draft(directory, rung=rung, spare=b".d.tmp")
         drop_draft(draft)
         drop_draft(draft)
         assert os.listdir(tmp_path) == []
-        assert len(os.listdir("/proc/self/fd")) == before
+        assert len(open_files()) == before
 
     def test_is_found_by_trying(self, rung: Rung, directory: int, tmp_path: Path) -> None:
         """A rung forced by choice is found, and the trial leaves nothing behind."""
@@ -133,12 +134,12 @@ def test_hidden_file_taken_away(rung: Rung, directory: int, tmp_path: Path) -> N
 
 def test_descriptor_limit_leaks_nothing(directory: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Running out of descriptors while a draft is made leaks none."""
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(open_files())
     with monkeypatch.context() as patch:
         patch.setattr(os, "dup", _answering(errno.EMFILE))
         with pytest.raises(OSError, match="Too many open files"):
             create_draft(directory, rung="unnamed", spare=b".d.tmp")
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(open_files()) == before
 
 
 class TestFindRung:

@@ -20,6 +20,7 @@ import pytest
 import bgrd.lock
 from bgrd.errors import BusyError, FolderUnavailable, StateError
 from bgrd.lock import Holder, hold, hold_inbox, holder
+from tests.processes import open_files
 
 _HOLDER = """
 import sys
@@ -124,11 +125,11 @@ class TestHold:
 
     def test_file_system_without_locks(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A state directory that cannot be locked is an error that says so, and leaks nothing."""
-        before = len(os.listdir("/proc/self/fd"))
+        before = len(open_files())
         monkeypatch.setattr(fcntl, "flock", _answering(errno.ENOLCK))
         with pytest.raises(StateError, match="cannot be locked: No locks available"):
             hold(tmp_path)
-        assert len(os.listdir("/proc/self/fd")) == before
+        assert len(open_files()) == before
 
     def test_full_disk(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A holder that cannot be written down gives the lock back."""
@@ -169,10 +170,10 @@ class TestHoldInbox:
     @pytest.mark.parametrize("number", [errno.EBADF, errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL])
     def test_file_system_without_locks(self, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Where the inbox's file system has no such locks there is none, and nothing leaks."""
-        before = len(os.listdir("/proc/self/fd"))
+        before = len(open_files())
         monkeypatch.setattr(fcntl, "flock", _answering(number))
         assert hold_inbox(tmp_path) is None
-        assert len(os.listdir("/proc/self/fd")) == before
+        assert len(open_files()) == before
 
     def test_missing_inbox(self, tmp_path: Path) -> None:
         """A missing inbox is unavailable and not made."""

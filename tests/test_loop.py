@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from bgrd.engine.loop import Loop
+from tests.processes import open_files
 
 
 @pytest.fixture
@@ -72,11 +73,11 @@ def test_a_signal_ends_the_wait(loop: Loop) -> None:
 
 def test_closing_puts_the_signals_bell_back_and_gives_every_descriptor_back() -> None:
     """Nothing of a closed loop is left open, and no signal writes to it."""
-    before = set(os.listdir("/proc/self/fd"))
+    before = set(open_files())
     loop = Loop()
     loop.listen()
     loop.close()
-    assert set(os.listdir("/proc/self/fd")) == before
+    assert set(open_files()) == before
     assert signal.set_wakeup_fd(-1) == -1
 
 

@@ -16,6 +16,7 @@ from bgrd.job import ModelChoice, Product, Recipe
 from bgrd.models.store import find
 from bgrd.once import Once, Outcome, Task, left_out, tasks_of
 from tests.making import corners, encoded
+from tests.processes import open_files
 from tests.test_pool import LIMITS, start_null_lane
 
 JPEG = encoded(corners(), "JPEG")
@@ -49,12 +50,12 @@ def run(
 ) -> Outcome:
     """Work tasks; nothing of the run may stay: no descriptor, no hidden file."""
     output.mkdir(exist_ok=True)
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(open_files())
     once = Once(
         limits=limits, model=model, recipe=recipe or Recipe(), output=output, max_pixels=10_000, progress=progress
     )
     outcome = once.run(tasks)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(open_files()) == before
     assert not [path for path in output.rglob(".*") if path.is_file()]
     return outcome
 

@@ -19,6 +19,7 @@ import bgrd.delivery.ladder
 from bgrd.delivery.ladder import LADDER, Rung
 from bgrd.delivery.outbox import Draft, Outbox
 from bgrd.errors import DaemonFault, FileFault, FolderFault, FolderUnavailable
+from tests.processes import open_files
 
 OLD, NEW = b"old result", b"new result"
 
@@ -118,12 +119,12 @@ class TestEveryRung:
 
     def test_discard_leaves_nothing(self, each: Outbox, tmp_path: Path) -> None:
         """A discarded draft leaves no file and no descriptor, and may be discarded again."""
-        before = len(os.listdir("/proc/self/fd"))
+        before = len(open_files())
         draft = _draft(each, b"x.png")
         each.discard(draft)
         each.discard(draft)
         assert _files(tmp_path) == {}
-        assert len(os.listdir("/proc/self/fd")) == before
+        assert len(open_files()) == before
 
     def test_directory_moved_away_while_working(self, each: Outbox, tmp_path: Path) -> None:
         """A result goes to its place below the outbox, not to where its directory was moved meanwhile."""
@@ -458,12 +459,12 @@ def test_rung_is_each_file_systems_own(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_discard_survives_a_dead_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Discarding never raises and always closes, so that a dead share costs no descriptors."""
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(open_files())
     outbox = _outbox(tmp_path, ladder=("hidden+link",))
     draft = _draft(outbox, b"x.png")
     with monkeypatch.context() as patch:
         patch.setattr(os, "unlink", _answering(errno.ESTALE))
         outbox.discard(draft)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(open_files()) == before
     with suppress(FileNotFoundError):
         (tmp_path / ".bgrd-7-0.tmp").unlink()

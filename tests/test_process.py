@@ -13,6 +13,7 @@ import pytest
 from bgrd.engine.process import LaneProcess, kernel_oom_kills, lane_environment, start_lane
 from bgrd.engine.wire import Channel
 from tests.inboxes import until
+from tests.processes import open_files
 
 WAITS = "import sys, socket; socket.socket(fileno=int(sys.argv[1])).recv(1)"
 """A stand-in for a lane: ends when the socket does."""
@@ -79,11 +80,11 @@ def test_no_lane_means_no_open_descriptors(monkeypatch: pytest.MonkeyPatch) -> N
     def refuse(*_: object, **__: object) -> None:
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
-    before = set(os.listdir("/proc/self/fd"))
+    before = set(open_files())
     monkeypatch.setattr("bgrd.engine.process.subprocess.Popen", refuse)
     with pytest.raises(BlockingIOError):
         start_lane()
-    assert set(os.listdir("/proc/self/fd")) == before
+    assert set(open_files()) == before
 
 
 def test_a_lane_has_no_thread_pools_and_no_ear_of_the_service_manager() -> None:

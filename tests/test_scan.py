@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from bgrd.errors import FolderUnavailable
 from bgrd.intake.scan import Walk, excluded_below, walk
 from bgrd.job import version_of
+from tests.processes import open_files
 
 
 def _paths(found: Walk) -> set[bytes]:
@@ -139,12 +140,12 @@ def test_closing_lets_go_of_the_directory(tmp_path: Path) -> None:
     """A walk that is broken off has no descriptor left that would keep a share from being unmounted."""
     for number in range(5):
         (tmp_path / f"{number}.jpg").write_bytes(b"x")
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(open_files())
     found = Walk(tmp_path, recursive=True, batch_files=1)
     next(found)
-    assert len(os.listdir("/proc/self/fd")) > before
+    assert len(open_files()) > before
     found.close()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(open_files()) == before
     assert next(found, None) is None
 
 

@@ -16,6 +16,7 @@ from watchdog.observers.inotify_c import InotifyFD
 
 from bgrd.intake.watch import Watch, WatchLimitFault
 from tests.inboxes import until
+from tests.processes import open_files
 
 
 class Ear:
@@ -367,7 +368,7 @@ def test_a_missing_inbox_is_an_error(tmp_path: Path) -> None:
 def test_stopping_gives_everything_back(inbox: Path) -> None:
     """A hundred lives leave no thread and no descriptor; stopping twice is harmless."""
     (inbox / "sub").mkdir()
-    threads, descriptors = threading.active_count(), len(os.listdir("/proc/self/fd"))
+    threads, descriptors = threading.active_count(), len(open_files())
     for _ in range(100):
         ear = Ear(inbox)
         ear.watch.start()
@@ -375,4 +376,4 @@ def test_stopping_gives_everything_back(inbox: Path) -> None:
         ear.watch.stop()
         assert ear.doubts == []
     assert threading.active_count() == threads
-    assert len(os.listdir("/proc/self/fd")) == descriptors
+    assert len(open_files()) == descriptors

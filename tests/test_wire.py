@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bgrd.engine.wire import Answer, Channel, Faulted, Finished, Hashed, Hello, Load, Loaded, Message, WireError, Work
+from tests.processes import open_files
 
 MESSAGES: list[Message] = [
     Load(model="a", sha256=None, spec={"side": 320}, threads=1),
@@ -121,11 +122,11 @@ def test_whatever_is_no_message_is_refused(packet: bytes) -> None:
     """One exception for all of it, and a descriptor that came with it is closed."""
     here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours = Channel(here)
-    before = os.listdir("/proc/self/fd")
+    before = open_files()
     socket.send_fds(there, [packet], [0])
     with pytest.raises(WireError):
         ours.receive()
-    assert os.listdir("/proc/self/fd") == before
+    assert open_files() == before
     ours.close()
     there.close()
 
