@@ -24,7 +24,7 @@ from bgrd.delivery.recall import intact_job, same_file_job
 from bgrd.engine.events import Blocked, Broken, Closed, Delayed, Event, Fed, Idle, Judged, Outcome, Prepared, Resumed
 from bgrd.engine.verdict import Verdict, judge, takes_holes
 from bgrd.engine.wire import Finished, Hashed
-from bgrd.errors import Fault, FileFault, FolderFault, StateError
+from bgrd.errors import ChangedFault, Fault, FileFault, FolderFault, StateError
 from bgrd.intake.lease import lease
 from bgrd.job import Folder, Job, recipe_hash
 from bgrd.journal.journal import Journal, Recovery
@@ -77,7 +77,10 @@ class Committer:
         return self._thread.native_id or 0
 
     def stop(self, seconds: float) -> bool:
-        """Finish what is queued and end; False when the thread did not within `seconds` and was abandoned."""
+        """Finish what is queued and end; False when the thread did not within `seconds` and was abandoned.
+
+        From then on it waits for no full state disk any more.
+        """
         self._requests.put(None)
         self._thread.join(seconds)
         self._stopping = True  # whoever is held up by the journal now gives up
@@ -244,6 +247,8 @@ class Committer:
         settled = claim is None or lease(claim.opened.fd) == "free"
         if claim is not None:
             self._drop(claim)
+        if not isinstance(fault, FolderFault | ChangedFault):
+            fault = self._premises.fault() or fault
         if isinstance(fault, FileFault):
             fault = probe_fault(self.folder, self._outbox) or fault
         verdict = judge(fault, job, now=self._wall(), grace_seconds=self.folder.grace_seconds, settled=settled)

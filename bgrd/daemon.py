@@ -6,12 +6,11 @@ Stop order: intake, claiming, lanes (drained within `stop_seconds`), committers,
 from __future__ import annotations
 
 import logging
-import signal
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from types import FrameType
+from contextlib import ExitStack, suppress
 from typing import Any
 
 from bgrd import __version__
@@ -22,11 +21,11 @@ from bgrd.engine.loop import Loop
 from bgrd.engine.pool import Pool
 from bgrd.errors import BgrdError, ConfigError, StateError
 from bgrd.journal.journal import open_journal
-from bgrd.kernel import in_terminal
 from bgrd.lock import hold
 from bgrd.pulse import Pulse, identity, summary
 from bgrd.roster import Roster
 from bgrd.service import Plan, limits_of, plan_of
+from bgrd.signals import Signals
 from bgrd.telemetry import status
 from bgrd.telemetry.log import configure, logger
 from bgrd.telemetry.notify import Notifier
@@ -81,9 +80,7 @@ class Daemon:
         self._log = logger()
         self._settings = settings = load()
         plan = plan_of(settings)
-        self._stops = 0
-        self._reload_asked = False
-        self._in_terminal = False
+        self._signals = Signals()
         self._ready = False
         self._prune_at = 0.0
         self.left = 0
@@ -108,16 +105,16 @@ class Daemon:
     @property
     def stopped(self) -> bool:
         """Whether it was told to stop."""
-        return self._stops > 0
+        return self._signals.stops > 0
 
     def run(self) -> None:
         """Start, work, stop. Raises BgrdError when it cannot start or cannot go on; everything is left in order."""
         try:
-            self._listen()
+            self._signals.listen(self._loop)
             self._start()
             self._work()
         except BaseException:
-            self._stops = 2  # nobody is left to wait for
+            self._signals.stops = 2  # nobody is left to wait for
             raise
         finally:
             self._stop()
@@ -150,9 +147,9 @@ class Daemon:
 
     def _work(self) -> None:
         """Go round until told to stop; each turn does all that is due and then waits for the next thing."""
-        while not self._stops and not (self._until_done and self._all_done()):
-            if self._reload_asked:
-                self._reload_asked = False
+        while not self._signals.stops and not (self._until_done and self._all_done()):
+            if self._signals.reload:
+                self._signals.reload = False
                 self._reload()
             self._roster.tend()
             self._turn(self._get_ready(), self._prune(), time.monotonic() + _LOOK_SECONDS if self._until_done else None)
@@ -200,6 +197,8 @@ class Daemon:
             self._refuse_unswappable(settings)
             plan = plan_of(settings)
             self._prepare(plan)
+            # A swap writes to the journal: better refused now than broken off half-way on a full disk.
+            self._journal.set_flag("", "reload")
         except BgrdError as error:
             self._report("reload.rejected", reason=str(error))
         else:
@@ -216,10 +215,11 @@ class Daemon:
         leaving = self._roster.leave(plan)
         deadline = time.monotonic() + self._settings.stop_seconds
         while not all(self._dispatcher.idle(name) for name in leaving):
-            if self._stops:
+            if self._signals.stops:
                 return
             if time.monotonic() >= deadline:
                 self._dispatcher.abort(leaving)
+                deadline = math.inf
             self._turn(time.monotonic() + _LOOK_SECONDS)
         self._settings = settings
         configure(log_format=settings.log_format, log_level=settings.log_level, stream=sys.stderr)
@@ -238,39 +238,31 @@ class Daemon:
         self._dispatcher.claiming = False
         self._dispatcher.give_back()
         self._report("daemon.stop", running=self._pool.busy)
-        clean = False
-        try:
-            while not self._dispatcher.idle() and time.monotonic() < deadline and self._stops < 2:
+        with ExitStack() as rest:
+            rest.callback(self._loop.close)
+            rest.callback(self._lock.close)
+            rest.callback(self._pulse.remove)
+            rest.callback(self._end)
+            while not self._dispatcher.idle() and time.monotonic() < deadline and self._signals.stops < 2:
                 # A turn may close the last job and then wait: it must look again soon.
                 self._turn(time.monotonic() + _LOOK_SECONDS)
             if not self._dispatcher.idle():
                 self._dispatcher.abort()
+
+    def _end(self) -> None:
+        """End threads and lanes and close the journal, which a full disk may keep from knowing of the clean end."""
+        with suppress(StateError):
             self.left, self.writing = self._roster.left, self._roster.writing
-            clean = self._roster.close(time.monotonic() + _ABANDON_SECONDS)
-        finally:
-            self._pool.close()
+        clean = self._roster.close(time.monotonic() + _ABANDON_SECONDS)
+        self._pool.close()
+        try:
             self._journal.close(clean=clean)
-            self._pulse.remove()
-            self._report("daemon.end", clean=clean)
-            self._lock.close()
-            self._loop.close()
+        except StateError as error:
+            self._report("journal.waiting", reason=str(error))
+            clean = False
+        self._report("daemon.end", clean=clean)
 
-    # Signals, events, facts
-
-    def _listen(self) -> None:
-        # Asked now: when a terminal is closed it controls us no more by the time its SIGHUP is here.
-        self._in_terminal = in_terminal()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, self._on_signal)
-        # A writer that breaks a lease must never end us, whatever signal the kernel chooses.
-        signal.signal(signal.SIGIO, signal.SIG_IGN)
-        self._loop.listen()
-
-    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        if number == signal.SIGHUP and not self._in_terminal:
-            self._reload_asked = True
-        else:
-            self._stops += 1
+    # Events, facts
 
     def _report(self, event: str, **facts: Any) -> None:
         """Log an event, at the level it deserves, and note that the status file is out of date."""

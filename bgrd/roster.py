@@ -77,7 +77,8 @@ class Roster:
             if name not in wanted:
                 self._journal.withdraw_folder(name)
         if not self.plan.same_models(plan):
-            self._pool.let_go()
+            self._pool.kill()  # none works: every folder has left; one may still load the old file
+            self._to_warm.clear()
         self.plan = plan
         for folder in plan.folders:
             if folder.name in self._stations:

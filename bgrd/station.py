@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -37,6 +38,7 @@ class Station:
     ) -> None:
         self.folder = folder
         self._opened = time.monotonic()
+        self._passing = threading.Lock()
         self._abandoned = False
         self._dispatcher = dispatcher
         self._committer = Committer(folder, journal, post=self._pass_on)
@@ -47,23 +49,23 @@ class Station:
         """Finish what an earlier run left, release what waited for the folder to be well, then take new files."""
         self._committer.start()
         self._committer.recover(recovery)
-        self._committer.probe()
+        self.desk.probe()
         self.walker.start()
 
     def returned(self) -> None:
         """Have a folder that came back looked at now and not at its next probe."""
-        self._committer.probe()
+        self.desk.probe()
 
     def _pass_on(self, event: Event) -> None:
         """Hand the committer's events on; a file that changed under way is looked at again, event or none.
 
         Not those of a thread that a dead share held beyond the station's end: they speak of another desk.
         """
-        if self._abandoned:
-            return
         if isinstance(event, Closed) and event.outcome == "withdraw":
             self.walker.dirty(event.job.path)
-        self._dispatcher.post(event)
+        with self._passing:
+            if not self._abandoned:
+                self._dispatcher.post(event)
 
     @property
     def armed(self) -> bool:
@@ -77,7 +79,7 @@ class Station:
 
     def quiet(self, journal: Journal) -> bool:
         """Say whether all that was there is admitted and nothing is ready to be worked on."""
-        if self.desk.blocked or self.desk.silent or self.walker.state == "unavailable":
+        if self.desk.blocked or self.desk.held or self.walker.state in {"unavailable", "stalled"}:
             return True
         return self.walker.settled and not journal.ready_count(self.folder.name)
 
@@ -113,9 +115,10 @@ class Station:
 
     def close(self, until: float) -> bool:
         """End both threads by the monotonic second `until`; False where one had to be left behind on a dead share."""
+        with self._passing:
+            self._abandoned = True
         self._committer.stop(0)
         now = time.monotonic()
         ended = [self.walker.stop(max(0.1, until - now)), self._committer.stop(max(0.1, until - time.monotonic()))]
-        self._abandoned = True
         self._dispatcher.remove(self.folder.name)
         return all(ended)

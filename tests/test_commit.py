@@ -13,7 +13,7 @@ import pytest
 from bgrd.delivery.claim import Claim, drop_claim
 from bgrd.delivery.commit import deliver, finish, results_intact
 from bgrd.delivery.outbox import Draft, Outbox
-from bgrd.errors import ChangedFault, FileFault, FolderFault
+from bgrd.errors import ChangedFault, FileFault, FolderFault, UnknownFault
 from bgrd.job import Policy, Product, State
 from tests.workshop import MASKED, Workshop, digest, finished, hashed
 
@@ -83,6 +83,26 @@ def test_the_journal_knows_the_intent_before_anything_is_visible(
     shop.drop("a.jpg", b"source")
     work(shop, b"result")
     assert seen == [(State.COMMITTING, b"a.png", {})]
+
+
+def test_a_draft_that_is_not_what_the_lane_reported_is_not_published(shop: Workshop) -> None:
+    """Whatever went wrong on the way, an empty or other file never stands for a result."""
+    shop.drop("a.jpg", b"source")
+    claim = shop.claim()
+    shop.journal.hashed(claim.job.id, sha256=digest(b"source"), recipe="r")
+    with pytest.raises(UnknownFault, match="not what lies there"):
+        deliver(
+            shop.folder,
+            shop.journal,
+            shop.outbox,
+            job=claim.job,
+            drafts=claim.drafts,
+            opened=claim.opened,
+            finished=finished(claim.job.id, b"result"),
+        )
+    drop_claim(shop.outbox, claim)
+    assert shop.results() == {}
+    assert shop.job("a.jpg").state is State.RUNNING
 
 
 def test_names_that_collide_stay_apart(shop: Workshop) -> None:

@@ -543,6 +543,35 @@ def test_nothing_is_claimed_or_published_where_another_file_system_lies(tmp_path
     works.close()
 
 
+def test_a_bad_picture_on_a_bare_mount_point_is_not_to_blame(tmp_path: Path) -> None:
+    """The outbox was unmounted while a lane found the picture bad: the folder waits, no note goes beneath the mount."""
+    works = Works(tmp_path)
+    works.drop("a.jpg", b"source")
+    prepared = works.fetch()
+    works.journal.set_mount("test", "outbox", "another disk")
+    works.folder.outbox.rename(tmp_path / "was")
+    works.folder.outbox.mkdir()
+    works.committer.settle(prepared.job.id, InputFault("bad"), facts={})
+    assert works.posts.take(Closed).outcome == "wait"
+    works.posts.take(Blocked)
+    assert works.notes() == []
+    assert works.job("a.jpg").attempts == 0
+    works.close()
+
+
+def test_a_folder_that_moved_away_is_let_go(works: Works) -> None:
+    """The lock on what was the inbox would keep its file system from being unmounted."""
+    works.nothing()
+    away = works.folder.inbox.with_name("away")
+    works.folder.inbox.rename(away)
+    works.nothing()
+    works.posts.take(Blocked)
+    lock = hold_inbox(away)
+    assert lock is not None
+    lock.close()
+    away.rename(works.folder.inbox)
+
+
 def test_an_inbox_that_another_bgrd_holds_is_left_to_it(works: Works) -> None:
     """Two daemons, one inbox: the second is blocked and says so, and takes over when the first lets go."""
     other = hold_inbox(works.folder.inbox)

@@ -19,10 +19,10 @@ cli.main
 cli.check | cli.once | cli.run | cli.status
 daemon
 once | roster
-pulse | station
+pulse | signals | station
 engine.dispatch
 engine.rota
-check | config.example | engine.desk | service
+check | config.example | engine.desk | engine.mailbox | service
 committer | engine.lane | intake.walker
 config.load | delivery.leftovers | delivery.recall | engine.pipeline | intake.rounds
 config.plan | delivery.commit | delivery.premises | delivery.failure | engine.pool | examine | intake.survey

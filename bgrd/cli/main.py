@@ -30,7 +30,7 @@ _EPILOGUE = """\
 exit codes: 0 done, 1 some pictures failed or are left, 3 status: bgrd is not running,
             64 the command line makes no sense, 66 an input is missing, 70 bgrd itself failed,
             73 an output cannot be made, 74 the journal cannot be used, 75 another bgrd is at work,
-            78 the configuration is wrong, 130 stopped by a signal
+            78 the configuration is wrong, 130 `once` was stopped
 """
 
 _CONFIG: dict[str, Any] = {

@@ -188,9 +188,11 @@ class _Tally:
             case "job.failed":
                 self.waiting.pop(key, None)
                 self.failed[key] = facts["reason"]
-            case "job.waiting" | "job.retry" | "folder.blocked" | "folder.unavailable":
+            case "job.waiting" | "job.retry":
                 self.waiting[key] = facts["reason"]
-            case "folder.resumed" | "folder.available" | "job.withdrawn":
+            case "folder.blocked" | "folder.unavailable" | "intake.stalled" | "intake.broken" | "journal.waiting":
+                self.waiting[key] = facts["reason"]
+            case "folder.resumed" | "folder.available" | "intake.resumed" | "job.withdrawn":
                 self._forget(key)
             case "job.done" | "job.known":
                 self.done += 1

@@ -253,7 +253,7 @@ class Settings(BaseSettings, _Table):
         default=60.0,
         ge=0,
         le=_HOUR,
-        description="How long running pictures may finish at a stop; keep it below TimeoutStopSec of the service.",
+        description="How long pictures may finish at a stop or reload; keep it below the service's TimeoutStopSec.",
     )
     max_pixels: int = Field(
         default=250_000_000,

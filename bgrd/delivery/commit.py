@@ -9,6 +9,7 @@ was edited since is kept, and the new result takes the next free name.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 from bgrd.delivery.outbox import Draft, Outbox, candidates
 from bgrd.delivery.source import Applied, Opened, apply_policy, unchanged
 from bgrd.engine.wire import Finished
-from bgrd.errors import ChangedFault, FileFault, IncompleteFault
+from bgrd.errors import ChangedFault, FileFault, IncompleteFault, UnknownFault
 from bgrd.job import Folder, Job, Policy, Product, Result
 from bgrd.journal.journal import Journal
 
@@ -44,8 +45,11 @@ def deliver(
     """Commit a finished job; gives what the log should say. `finish` is to follow.
 
     Raises ChangedFault when the source is no longer the file that was read (nothing is published then),
-    FolderFault when the outbox cannot take the results.
+    FolderFault when the outbox cannot take the results, UnknownFault when the drafts are not what the lane reported.
     """
+    if [os.fstat(draft.fd).st_size for draft in drafts] != finished.sizes:
+        text = "what the lane says it wrote is not what lies there"
+        raise UnknownFault(text)
     products = folder.recipe.products
     intended = {result.target: result.sha256 for result in journal.results(job.id)}
     searches = [_places(folder, journal, outbox, job=job, product=product, intended=intended) for product in products]

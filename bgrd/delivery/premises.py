@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from bgrd.errors import BusyError, FolderFault
+from bgrd.errors import BusyError, DaemonFault, Fault, FolderFault
 from bgrd.intake.guard import MountGuard
 from bgrd.intake.protocol import IntakeJournal
 from bgrd.job import Folder
@@ -32,12 +32,26 @@ class Premises:
         """Raise FolderUnavailable or FolderFault unless all is well; costs one `stat` each while nothing moved."""
         if self._sound and not self._guard.moved():
             return
-        self._sound = False
-        self._guard.check()
-        self._relock()
+        self.close()  # a lock on what lay here before would keep it from being unmounted
+        try:
+            self._guard.check()
+            self._lock = hold_inbox(self._folder.inbox)
+        except BusyError as error:
+            raise FolderFault(str(error)) from error
+        except OSError as error:
+            message = f"the mounts of folder {self._folder.name} cannot be read: {os.strerror(error.errno or 0)}"
+            raise DaemonFault(message) from error
         with suppress(OSError):  # a missing archive is told of by whoever needs it
             make_archive(self._folder)
         self._sound = True
+
+    def fault(self) -> Fault | None:
+        """Give what `ensure` raises, None where all is well: on a bare mount point no file is to blame."""
+        try:
+            self.ensure()
+        except Fault as fault:
+            return fault
+        return None
 
     def close(self) -> None:
         """Let the inbox go."""
@@ -45,14 +59,6 @@ class Premises:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
-
-    def _relock(self) -> None:
-        """Lock the inbox that is there now: another directory may have taken the place of the one that was held."""
-        self.close()
-        try:
-            self._lock = hold_inbox(self._folder.inbox)
-        except BusyError as error:
-            raise FolderFault(str(error)) from error
 
 
 def make_archive(folder: Folder) -> bool:

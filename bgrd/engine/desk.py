@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bgrd.committer import Committer
-from bgrd.engine.events import Blocked
+from bgrd.engine.events import Blocked, Delayed, Report, Resumed
 from bgrd.errors import ModelFault
 from bgrd.job import ModelChoice
 
-__all__ = ["SILENT", "Desk"]
+__all__ = ["SILENT", "Desk", "turned"]
 
 SILENT = "its file system has not answered for a while"
 """Why a folder is unavailable whose system calls do not come back."""
@@ -41,6 +41,7 @@ class Desk:
     probe_pause: float = _PROBE_SECONDS[0]
     probing: bool = False
     silent: bool = False
+    delayed: bool = False
     leaving: bool = False
     done: int = 0
     failed: int = 0
@@ -59,6 +60,22 @@ class Desk:
     def wants_model(self) -> bool:
         """Whether it is its model that blocks the folder."""
         return self.blocked_kind == ModelFault.kind
+
+    @property
+    def held(self) -> bool:
+        """Whether its thread does not come back now: held by a dead share, or waiting for the journal's disk."""
+        return self.silent or self.delayed
+
+    @property
+    def starting(self) -> bool:
+        """Whether nobody knows yet if the folder is well."""
+        return self.probing and not self.blocked
+
+    def probe(self) -> None:
+        """Ask whether the folder is well, unless that is being asked."""
+        if not self.probing:
+            self.probing = True
+            self.committer.probe()
 
     @property
     def fetchable(self) -> bool:
@@ -126,3 +143,18 @@ class Desk:
         """Give the second at which the request under way will have taken too long, None where that is past."""
         since = self.committer.busy_since
         return None if since is None or self.silent else since + _SILENT_SECONDS
+
+
+def turned(desk: Desk, event: Blocked | Resumed | Delayed, *, report: Report, now: float) -> None:
+    """Take note that a folder is blocked, well again, or held up by the journal, and tell what is news."""
+    match event:
+        case Blocked():
+            if desk.blocked != event.reason:
+                report("folder.blocked", folder=desk.name, reason=event.reason, kind=event.kind)
+            desk.block(event, now)
+        case Resumed():
+            if desk.blocked:
+                report("folder.resumed", folder=desk.name, released=event.released)
+            desk.resume()
+        case Delayed():
+            report("journal.waiting", folder=desk.name, reason=event.reason)

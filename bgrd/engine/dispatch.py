@@ -9,11 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
 
 from bgrd.committer import Committer
-from bgrd.engine.desk import SILENT, Desk
+from bgrd.engine.desk import SILENT, Desk, turned
 from bgrd.engine.events import Blocked, Broken, Closed, Delayed, Event, Fed, Idle, Judged, Prepared, Report, Resumed
+from bgrd.engine.mailbox import Mailbox
 from bgrd.engine.pool import Assignment, Pool
 from bgrd.engine.rota import Rota
 from bgrd.engine.wire import Finished, Hashed, Loaded, Work
@@ -53,7 +53,7 @@ class Dispatcher:
         self._wall = wall
         self.max_pixels = max_pixels
         self._pool: Pool | None = None
-        self._inbox: SimpleQueue[Event] = SimpleQueue()
+        self._mailbox = Mailbox()
         self._active: dict[int, _Active] = {}
         self._paused_until = 0.0
         self.claiming = True
@@ -77,7 +77,7 @@ class Dispatcher:
 
     def post(self, event: Event) -> None:
         """Take an event from a committer's thread and wake the main loop."""
-        self._inbox.put(event)
+        self._mailbox.post(event)
         self._wake()
 
     def add(self, committer: Committer, model: Callable[[], ModelChoice]) -> Desk:
@@ -87,15 +87,25 @@ class Dispatcher:
         return desk
 
     def remove(self, name: str) -> None:
-        """Serve the folder no more; call when `idle(name)`. What a dead share still holds of it is forgotten."""
+        """Serve the folder no more; call when `idle(name)`. What a dead share still holds of it is forgotten.
+
+        Its lanes are ended: what one of them said later would be taken for the job's next claim.
+        """
+        for job, active in self._active.items():
+            if active.desk.name == name:
+                self.pool.cancel(job)
+        self._mailbox.forget(name)
         self._rota.remove(name)
         self._active = {job: active for job, active in self._active.items() if active.desk.name != name}
 
     def idle(self, name: str | None = None) -> bool:
-        """Say whether nothing is under way, of one folder or of all; what a dead share holds is not waited for."""
-        desks = [desk for desk in self.desks.values() if name in {None, desk.name} and not desk.silent]
+        """Say whether nothing is under way, of one folder or of all.
+
+        What a dead share or a full state disk holds up is not waited for.
+        """
+        desks = [desk for desk in self.desks.values() if name in {None, desk.name} and not desk.held]
         busy = {active.desk.name for active in self._active.values()}
-        return not any(desk.fetching or desk.name in busy for desk in desks)
+        return not any(desk.fetching or desk.starting or desk.name in busy for desk in desks)
 
     def step(self, now: float) -> float | None:
         """Do all that can be done without waiting; gives the monotonic second of the next thing due, or None."""
@@ -182,11 +192,7 @@ class Dispatcher:
         return [desk for desk in self.desks.values() if desk.model_name == model]
 
     def _take_events(self) -> None:
-        while True:
-            try:
-                event = self._inbox.get_nowait()
-            except Empty:
-                return
+        for event in self._mailbox.take():
             self._take(event)
 
     def _take(self, event: Event) -> None:
@@ -195,6 +201,7 @@ class Dispatcher:
             return
         if isinstance(event, Broken):
             raise event.error
+        desk.delayed = isinstance(event, Delayed)
         match event:
             case Fed():
                 desk.feed()
@@ -209,7 +216,7 @@ class Dispatcher:
             case Closed():
                 self._closed(desk, event)
             case Blocked() | Resumed() | Delayed():
-                self._turned(desk, event)
+                turned(desk, event, report=self._report, now=self.beat)
 
     def _monotonic(self, wall: float | None) -> float | None:
         """Give a wall-clock second as a monotonic one, at once: what is waited for may not move with the clock."""
@@ -224,20 +231,6 @@ class Dispatcher:
         desk.failed += event.outcome == "failed"
         name = _REPORTED.get(event.outcome, event.outcome)
         self._report(f"job.{name}", folder=desk.name, job=event.job.id, path=event.job.path, **event.facts)
-
-    def _turned(self, desk: Desk, event: Blocked | Resumed | Delayed) -> None:
-        """Take note that a folder is blocked, well again, or held up by the journal."""
-        match event:
-            case Blocked():
-                if desk.blocked != event.reason:
-                    self._report("folder.blocked", folder=desk.name, reason=event.reason, kind=event.kind)
-                desk.block(event, self.beat)
-            case Resumed():
-                if desk.blocked:
-                    self._report("folder.resumed", folder=desk.name, released=event.released)
-                desk.resume()
-            case Delayed():
-                self._report("journal.waiting", folder=desk.name, reason=event.reason)
 
     def _probe(self, desk: Desk, now: float) -> float | None:
         """Probe a blocked folder when its time has come; a missing model is looked for and tried again."""

@@ -94,7 +94,7 @@ class Delayed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Broken:
-    """The folder's thread met an error nobody foresaw, or the journal cannot be written; the daemon must end."""
+    """The folder's thread met an error nobody foresaw, or a journal that will not come back; the daemon must end."""
 
     folder: str
     error: Exception

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import os
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -35,7 +36,8 @@ def open_journal(state_directory: Path) -> Journal:
 
     Raises StateError, on a network file system also while another process has it open.
     """
-    return Journal(state_directory / "journal.db", exclusive=is_network(mount_of(state_directory, read_mounts())))
+    mount = mount_of(os.path.realpath(os.fsencode(state_directory)), read_mounts())
+    return Journal(state_directory / "journal.db", exclusive=is_network(mount))
 
 
 class Journal:
