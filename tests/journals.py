@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
+from pathlib import Path
 
 from bgrd.job import Job, Result, State, Version
 from bgrd.journal.journal import Journal
 
-__all__ = ["CHMOD", "SHA", "START", "V1", "V2", "Clock", "claimed", "finish", "only", "result"]
+__all__ = [
+    "CHMOD",
+    "RESULT",
+    "SHA",
+    "START",
+    "V1",
+    "V2",
+    "VERSION",
+    "Clock",
+    "begun",
+    "claimed",
+    "finish",
+    "only",
+    "opened",
+    "result",
+]
 
 START = 1_700_000_000.0
 V1 = Version(size=10, mtime_ns=20, ctime_ns=30, inode=40)
@@ -51,4 +68,21 @@ def finish(journal: Journal, job: Job, *results: Result, sha256: str = SHA) -> N
 def only(journal: Journal, *states: State) -> Job:
     """Give the one job in these states."""
     (job,) = journal.jobs(states=states or tuple(State), limit=10)
+    return job
+
+
+VERSION = V1
+RESULT = Result(target=b"a.png", size=5, sha256=SHA)
+
+
+def opened(path: Path) -> contextlib.closing[Journal]:
+    """Open a journal that ends uncleanly."""
+    return contextlib.closing(Journal(path, clock=lambda: 1000.0))
+
+
+def begun(journal: Journal, path: bytes = b"a.jpg") -> Job:
+    """Admit a version and claim it."""
+    journal.admit("f", [(path, VERSION)])
+    job = journal.claim("f", oldest=False, now=1000.0)
+    assert job is not None
     return job

@@ -8,34 +8,15 @@ import os
 import sqlite3
 import stat
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from bgrd.errors import StateError
 from bgrd.journal import database
-from bgrd.journal.database import Database, Tables
-
-FIRST = ("CREATE TABLE word (text TEXT NOT NULL UNIQUE)",)
-SECOND = ("ALTER TABLE word ADD COLUMN size INTEGER NOT NULL DEFAULT 7",)
-WAIT_SECONDS = 20.0
-NOBODY = 65534
-
-
-def opened(path: Path, *, exclusive: bool = False) -> contextlib.closing[Database]:
-    """Open a database with one table."""
-    return contextlib.closing(Database(path, exclusive=exclusive, migrations=(FIRST,)))
-
-
-def add(word: str) -> Callable[[Tables], int]:
-    """Give a request that writes a word."""
-    return lambda tables: tables.run("INSERT INTO word VALUES (?)", word)
-
-
-def words(tables: Tables) -> list[str]:
-    """Read all words."""
-    return [row["text"] for row in tables.rows("SELECT text FROM word ORDER BY rowid")]
+from bgrd.journal.database import Database
+from tests.databases import FIRST, NOBODY, SECOND, add, opened, words
 
 
 @pytest.fixture

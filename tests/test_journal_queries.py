@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 
 import pytest
 
-from bgrd.job import Job, Result, State, Version
+from bgrd.job import State
 from bgrd.journal.database import Tables
 from bgrd.journal.journal import Journal
-
-VERSION = Version(size=10, mtime_ns=20, ctime_ns=30, inode=40)
-RESULT = Result(target=b"a.png", size=5, sha256="ab" * 32)
-
-
-def opened(path: Path) -> contextlib.closing[Journal]:
-    """Open a journal that ends uncleanly."""
-    return contextlib.closing(Journal(path, clock=lambda: 1000.0))
-
-
-def claimed(journal: Journal, path: bytes = b"a.jpg") -> Job:
-    """Admit a version and claim it."""
-    journal.admit("f", [(path, VERSION)])
-    job = journal.claim("f", oldest=False, now=1000.0)
-    assert job is not None
-    return job
+from tests.journals import RESULT, VERSION, begun, opened
 
 
 @pytest.fixture
@@ -72,7 +56,7 @@ def _daily_work(journal: Journal) -> None:
     journal.recover()
     for name in (b"a", b"b", b"c", b"d"):
         journal.unknown("f", [(name, VERSION)])
-        job = claimed(journal, name)
+        job = begun(journal, name)
         journal.hashed(job.id, sha256="s", recipe="r")
         journal.earlier("f", name, before_id=job.id)
         journal.target_owner("f", name)

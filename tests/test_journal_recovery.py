@@ -12,12 +12,11 @@ from pathlib import Path
 import pytest
 
 from bgrd.errors import StateError
-from bgrd.job import Job, Result, State, Version
+from bgrd.job import Job, State
 from bgrd.journal.database import Tables
 from bgrd.journal.journal import Journal, TransitionError
+from tests.journals import RESULT, VERSION, begun, opened
 
-VERSION = Version(size=10, mtime_ns=20, ctime_ns=30, inode=40)
-RESULT = Result(target=b"a.png", size=5, sha256="ab" * 32)
 WAIT_SECONDS = 30.0
 
 # Works as the daemon does, and says each step once the journal has answered.
@@ -47,19 +46,6 @@ for n in range(start, start + 100_000):
 STEPS = ["ready", "running", "committing", "committed", "done"]
 
 
-def opened(path: Path) -> contextlib.closing[Journal]:
-    """Open a journal that ends uncleanly."""
-    return contextlib.closing(Journal(path, clock=lambda: 1000.0))
-
-
-def claimed(journal: Journal, path: bytes = b"a.jpg") -> Job:
-    """Admit a version and claim it."""
-    journal.admit("f", [(path, VERSION)])
-    job = journal.claim("f", oldest=False, now=1000.0)
-    assert job is not None
-    return job
-
-
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """Give the journal's place."""
@@ -72,7 +58,7 @@ class TestRecover:
         for _ in range(5):
             journal = Journal(path)
             assert journal.recover().committing == ()
-            claimed(journal)
+            begun(journal)
             journal.close(clean=True)
         with opened(path) as again:
             recovery = again.recover()
@@ -105,7 +91,7 @@ class TestRecover:
         """A job that only waited for a lane is never charged, were it hashed in an earlier try or not."""
         with opened(path) as journal:
             journal.recover()
-            job = claimed(journal)
+            job = begun(journal)
             journal.hashed(job.id, sha256="s", recipe="r")
             journal.requeue(job.id)
         for _ in range(5):
@@ -120,7 +106,7 @@ class TestRecover:
         """While bgrd runs, one folder's jobs are taken back uncharged; the other folders' are left alone."""
         with opened(path) as journal:
             journal.recover()
-            jobs = [claimed(journal, name) for name in (b"a", b"b", b"c")]
+            jobs = [begun(journal, name) for name in (b"a", b"b", b"c")]
             for job in jobs:
                 journal.hashed(job.id, sha256="s", recipe="r")
             for job in jobs[:2]:
@@ -140,7 +126,7 @@ class TestRecover:
         """What lay between intent and done is handed over with its results and not charged."""
         with opened(path) as journal:
             journal.recover()
-            jobs = [claimed(journal, name) for name in (b"a", b"b", b"c")]
+            jobs = [begun(journal, name) for name in (b"a", b"b", b"c")]
             for job in jobs[:2]:
                 journal.intend(job.id, [RESULT])
             journal.committed(jobs[1].id)
@@ -154,7 +140,7 @@ class TestRecover:
     def test_source_gone_meanwhile(self, path: Path) -> None:
         """What ran for a source that is gone is not queued again."""
         with opened(path) as journal:
-            claimed(journal)
+            begun(journal)
             journal.missing("f", [b"a.jpg"])
             assert journal.recover().requeued == 0
             assert journal.counts() == {"f": {"withdrawn": 1}}
@@ -247,7 +233,7 @@ class TestLife:
     def test_network_mode(self, path: Path) -> None:
         """On a network mount the journal works the same."""
         with contextlib.closing(Journal(path, exclusive=True)) as journal:
-            claimed(journal)
+            begun(journal)
         with opened(path) as again:
             assert again.counts() == {"f": {"running": 1}}
 
@@ -256,7 +242,7 @@ class TestFacts:
     def test_notes(self, path: Path) -> None:
         """A failure note is remembered until it is cleared, and stale once its file is no failure any more."""
         with opened(path) as journal:
-            job = claimed(journal)
+            job = begun(journal)
             journal.fail(job.id, kind="input", reason="r", note=b"_failed/a.jpg.txt")
             assert journal.note_of("f", b"a.jpg") == b"_failed/a.jpg.txt"
             assert journal.stale_notes("f") == []
