@@ -296,11 +296,12 @@ def test_status_is_a_table(home: Path, state: Path, capsys: pytest.CaptureFixtur
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "bgrd is not running"
     assert lines[1].split() == [
-        *("folder", "state", "ready", "running", "committing", "waiting", "retry", "failed", "done", "inbox")
+        *("folder", "state", "ready", "running", "committing", "waiting", "retry", "failed", "done")
     ]
-    assert lines[2].split() == ["default", "not", "running", *"0000010", str(home / "bgr/inbox")]
-    assert lines[3] == r"failed: default/caf\xe9 [red]\n.jpg: it is [bold]damaged[/]"
-    assert len(lines) == 4
+    assert lines[2].split() == ["default", "not", "running", *"0000010"]
+    assert lines[3] == f"default: {home / 'bgr/inbox'} -> {home / 'bgr/outbox'}"
+    assert lines[4] == r"failed: default/caf\xe9 [red]\n.jpg: it is [bold]damaged[/]"
+    assert len(lines) == 5
 
 
 def test_status_as_json_keeps_odd_names_exact(home: Path, state: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -361,7 +362,7 @@ def test_status_shows_what_is_being_committed(home: Path, state: Path, capsys: p
         assert main(["status"]) == 0
         lines = capsys.readouterr().out.splitlines()
     assert lines[2].split()[:9] == ["default", "ready", "0", "0", "2", *"0000"]
-    assert lines[3:] == [
+    assert lines[4:] == [
         "committed: default/old.jpg: its result is there; the source policy could not be applied yet",
     ]
 

@@ -147,8 +147,11 @@ def _print(facts: dict[str, Any]) -> None:
         console.print(f"{counted}: {escape(facts['journal'])}", soft_wrap=True)
     console.print(_table(facts))
     for name, folder in facts["folders"].items():
+        watch = f" ({folder['watch']}: {folder['watch_reason']})" if folder["watch"] else ""
+        line = f"{name}: {folder['inbox']['name']} -> {folder['outbox']['name']}{watch}"
+        console.print(escape(line), soft_wrap=True)
         if folder["reason"]:
-            console.print(f"{escape(name)}: {escape(folder['reason'])}")
+            console.print(f"{escape(name)}: {escape(folder['reason'])}", soft_wrap=True)
         for writing in folder["writing"]:
             console.print(f"{escape(name)}: {escape(writing['name'])} is still being written")
     for job in facts["troubled"]:
@@ -174,8 +177,7 @@ def _table(facts: dict[str, Any]) -> Table:
     table.add_column("state")
     for title in _COLUMNS:
         table.add_column(title, justify="right")
-    table.add_column("inbox", overflow="fold")
     for name, folder in facts["folders"].items():
         numbers = [str(sum(folder["jobs"].get(state, 0) for state in states)) for states in _COLUMNS.values()]
-        table.add_row(escape(name), escape(folder["state"]), *numbers, escape(folder["inbox"]["name"]))
+        table.add_row(escape(name), escape(folder["state"]), *numbers)
     return table
