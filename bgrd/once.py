@@ -20,7 +20,7 @@ from bgrd.escape import shown
 from bgrd.intake.ignore import classify
 from bgrd.intake.lease import shows_picture
 from bgrd.intake.scan import excluded_below, walk
-from bgrd.job import ModelChoice, Recipe, product_name
+from bgrd.job import ModelChoice, Recipe
 
 __all__ = ["Failure", "Once", "Outcome", "Task", "left_out", "tasks_of"]
 
@@ -188,7 +188,7 @@ class Once:
     def _drafts(self, task: Task, number: int) -> Iterator[Draft]:
         products = self._recipe.products
         for index, product in enumerate(products):
-            target = product_name(task.path, product, only=len(products) == 1)
+            target = next(candidates(task.path, product, only=len(products) == 1))
             yield self._outbox.create(target, job_id=number, index=index)
 
     # What the pool tells (PoolEvents).

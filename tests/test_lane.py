@@ -201,8 +201,7 @@ def test_a_picture_with_holes_is_taken_when_told_so(hands: Hands) -> None:
     holed = head + bytes(40_000) + tail
     assert hands.fail(holed).kind == "incomplete"
     finished, _ = hands.work(holed, holes=True)
-    assert finished.holes
-    assert finished.notes
+    assert any("holes" in note for note in finished.notes)
 
 
 def test_a_source_of_another_size_has_changed(hands: Hands) -> None:

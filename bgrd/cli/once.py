@@ -24,7 +24,7 @@ from bgrd.errors import CannotCreateError, ConfigError, ModelFault, StateError, 
 from bgrd.escape import shown
 from bgrd.intake.guard import mount_at
 from bgrd.intake.mounts import is_network
-from bgrd.job import Job, State
+from bgrd.job import OPEN_STATES, Job, State
 from bgrd.journal.journal import open_journal
 from bgrd.models.store import find
 from bgrd.once import Once, Outcome, Task, left_out, tasks_of
@@ -45,7 +45,6 @@ _REASONS = {
     State.COMMITTED: "its result is there; the source policy could not be applied yet",
 }
 _WAITING = frozenset(_REASONS)
-_OPEN = _WAITING | {State.READY, State.RUNNING}
 
 
 def command(options: argparse.Namespace) -> int:
@@ -137,7 +136,7 @@ def _queued(settings: Settings) -> int:
     served = {folder.name for folder in folders(settings)}
     with suppress(StateError), closing(open_journal(settings.state_directory)) as journal:
         counts = journal.counts()
-        return sum(jobs for name in served for state, jobs in counts.get(name, {}).items() if state in _OPEN)
+        return sum(jobs for name in served for state, jobs in counts.get(name, {}).items() if state in OPEN_STATES)
     return 0
 
 

@@ -207,7 +207,6 @@ def _finished(work: Work, report: Report, written: Sequence[tuple[int, str]], se
         notes=[note[:_TEXT_LIMIT] for note in report.notes],
         seconds={stage: round(value, 6) for stage, value in seconds.items()},
         peak_bytes=_peak_bytes(),
-        holes=work.accept_holes,
     )
 
 

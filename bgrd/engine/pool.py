@@ -171,10 +171,6 @@ class Pool:
             wanted.append(now + _LOOK_SECONDS)
         return min(wanted, default=None)
 
-    def let_go(self) -> None:
-        """Let every idle lane end."""
-        self._let_go(other_than=None)
-
     def cancel(self, job: int) -> bool:
         """End the lane that works on a job, which nobody is charged for; False where none does."""
         slot = next((slot for slot in self._slots.values() if slot.job == job), None)
@@ -289,7 +285,7 @@ class Pool:
             slot.process.kill()
         self._dying.append(slot.process)
 
-    def _let_go(self, *, other_than: Slot | None) -> None:
+    def _let_go(self, *, other_than: Slot) -> None:
         for slot in list(self._slots.values()):
             if slot.idle and slot is not other_than:
                 self._remove(slot, kill=False)

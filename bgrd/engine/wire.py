@@ -117,7 +117,6 @@ class Finished:
     notes: list[str]
     seconds: dict[str, float]
     peak_bytes: int
-    holes: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
