@@ -19,6 +19,8 @@ from typing import TypeVar
 import pytest
 from PIL import Image
 
+from bgrd.engine.cage import Cage
+from bgrd.engine.gauge import Gauge
 from bgrd.engine.lane import Lane
 from bgrd.engine.process import LaneProcess, start_lane
 from bgrd.engine.wire import Answer, Channel, Drop, Faulted, Finished, Hashed, Hello, Load, Loaded, Message, Work
@@ -32,6 +34,7 @@ T = TypeVar("T", bound=Message)
 
 JPEG = encoded(corners(), "JPEG", quality=95)
 PLAIN = Recipe()
+OPEN = Cage(holds=(), missing=())
 MASKED = Recipe(products=(Product(), Product(kind="mask")))
 
 
@@ -235,12 +238,16 @@ def test_a_full_disk_is_the_folders_trouble(hands: Hands) -> None:
 
 
 def test_no_descriptor_stays_open(process: tuple[LaneProcess, Hands]) -> None:
-    """After any number of jobs, good and bad, the lane has its three standard streams and its socket."""
+    """After any number of jobs, good and bad, the lane has three streams to nowhere, its socket and its two gauges."""
     lane, hands = process
     for _ in range(3):
         hands.work(JPEG, recipe=MASKED)
         hands.fail(b"bad")
-    until(lambda: len(os.listdir(f"/proc/{lane.pid}/fd")) == 4)
+    until(lambda: len(os.listdir(f"/proc/{lane.pid}/fd")) == 6)
+    open_now = sorted(os.readlink(f"/proc/{lane.pid}/fd/{fd}") for fd in os.listdir(f"/proc/{lane.pid}/fd"))
+    assert open_now[:3] == [os.devnull] * 3
+    assert open_now[3:5] == [f"/proc/{lane.pid}/clear_refs", f"/proc/{lane.pid}/status"]
+    assert open_now[5].startswith("socket:")
 
 
 def test_a_damaged_model_is_told_and_remembered(fresh: tuple[LaneProcess, Hands], tmp_path: Path) -> None:
@@ -354,7 +361,8 @@ def test_an_odd_message_is_a_fault_and_no_end() -> None:
     ours, theirs = Channel.pair()
     ours.send(Hello(pid=1))
     ours._socket.shutdown(socket.SHUT_WR)
-    Lane(theirs).serve()
+    with Gauge() as gauge:
+        Lane(theirs, cage=OPEN, gauge=gauge).serve()
     received = ours.receive()
     assert received is not None
     assert isinstance(received[0], Hello)
@@ -369,8 +377,9 @@ def test_an_odd_message_is_a_fault_and_no_end() -> None:
 def test_the_longest_odd_text_fits_a_packet() -> None:
     """However long and odd an error's words are, the fault gets through: a lane must not die of telling."""
     ours, theirs = Channel.pair()
-    lane = Lane(theirs)
-    lane._send_fault(1, "m", UnknownFault("\U0001f600" * 10_000), trace="\U0001f600" * 20_000)
+    with Gauge() as gauge:
+        lane = Lane(theirs, cage=OPEN, gauge=gauge)
+        lane._send_fault(1, "m", UnknownFault("\U0001f600" * 10_000), trace="\U0001f600" * 20_000)
     received = ours.receive()
     assert received is not None
     assert isinstance(received[0], Faulted)

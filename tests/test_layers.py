@@ -37,8 +37,8 @@ imaging.complete | intake.protocol | intake.settle | intake.watch | journal.ledg
 telemetry.log
 config.values | delivery.naming | engine.capacity | engine.loop | engine.wire | intake.mounts | models.spec
 imaging.colour | imaging.metadata | imaging.picture | imaging.quiet | intake.ignore | intake.pace | journal.database
-engine.shape | journal.diagnosis | telemetry.notify | telemetry.status
-errors | escape | job | kernel
+engine.cage | engine.shape | journal.diagnosis | telemetry.notify | telemetry.status
+engine.gauge | engine.landlock | engine.seccomp | errors | escape | job | kernel
 """
 """A line may import from lines below it, never from above, and within a line never sideways. Every module is here."""
 

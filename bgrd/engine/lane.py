@@ -1,8 +1,9 @@
 """What runs inside a lane: one process, one job at a time, start to finish.
 
-Started as `python -m bgrd.engine.lane SOCKET PARENT`. It gets open descriptors, never paths, and ends
-when the parent's end of the socket closes or the parent dies. Whatever goes wrong with a picture becomes
-one `Faulted` message; the one broad except of the project is here.
+Started as `python -m bgrd.engine.lane SOCKET PARENT`. It loads all it will ever need, shuts itself in (see
+`engine.cage`), and only then takes messages. It gets open descriptors, never paths, and ends when the parent's end of
+the socket closes or the parent dies. Whatever goes wrong with a picture becomes one `Faulted` message; the one broad
+except of the project is here.
 """
 
 from __future__ import annotations
@@ -11,18 +12,18 @@ import contextlib
 import errno
 import hashlib
 import os
-import resource
 import signal
 import sys
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from io import BufferedRandom
-from pathlib import Path
 
-from bgrd.engine.pipeline import Report, process, verify
+from bgrd.engine.cage import Cage, enter
+from bgrd.engine.gauge import Gauge
+from bgrd.engine.pipeline import Report, preload, process, verify
 from bgrd.engine.wire import Answer, Channel, Drop, Faulted, Finished, Hashed, Hello, Load, Loaded, Work
-from bgrd.errors import ChangedFault, Fault, FileFault, FolderFault, MemoryFault, ModelFault, UnknownFault
+from bgrd.errors import ChangedFault, Fault, FileFault, FolderFault, InputFault, MemoryFault, ModelFault, UnknownFault
 from bgrd.job import Recipe
 from bgrd.kernel import die_with_parent
 from bgrd.models import spec as model_spec
@@ -38,15 +39,17 @@ _TRACE_LIMIT = 4_000
 class Lane:
     """Serves one parent over one channel: loads models, works jobs, one after the other."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, *, cage: Cage, gauge: Gauge) -> None:
         self._channel = channel
+        self._cage = cage
+        self._gauge = gauge
         self._sessions: dict[str, tuple[Session, str]] = {}
         self._refused: dict[str, str] = {}
         self._stage = ""
 
     def serve(self) -> None:
         """Work until the parent closes its end."""
-        self._channel.send(Hello(pid=os.getpid()))
+        self._channel.send(Hello(pid=os.getpid(), holds=list(self._cage.holds), missing=list(self._cage.missing)))
         while (received := self._channel.receive()) is not None:
             message, descriptors = received
             try:
@@ -80,7 +83,7 @@ class Lane:
             raise  # the parent is gone: nobody to tell
         except Exception as error:  # noqa: BLE001 - the one broad except: a picture must not end the lane unexplained
             text = f"{type(error).__name__}: {error}"
-            self._send_fault(job, model, UnknownFault(text), trace=traceback.format_exc())
+            self._send_fault(job, model, UnknownFault(text), trace=_trace(error))
 
     def _send_fault(self, job: int, model: str, fault: Fault, *, trace: str = "") -> None:
         if job == 0:
@@ -100,7 +103,7 @@ class Lane:
         """Read, hash, build and try a model."""
         self._stage = "load"
         started = time.perf_counter()
-        before = _resident_bytes()
+        before = self._gauge.resident_bytes()
         with open(descriptor, "rb", closefd=False) as file:
             data = file.read()
         found = hashlib.sha256(data).hexdigest()
@@ -118,15 +121,14 @@ class Lane:
                 model=load.model,
                 sha256=found,
                 seconds=time.perf_counter() - started,
-                resident_bytes=max(0, _resident_bytes() - before),
+                resident_bytes=max(0, self._gauge.resident_bytes() - before),
             )
         )
 
     def _work(self, work: Work, descriptors: list[int]) -> None:
         """Do one job: read and hash, ask, process, fsync, verify, report."""
         session, model_sha256 = self._session(work.model)
-        _limit_memory(work.memory_bytes)
-        _reset_peak()
+        self._gauge.reset_peak()
         source, *drafts = descriptors
         self._stage = "read"
         started = time.perf_counter()
@@ -141,7 +143,7 @@ class Lane:
             report = self._process(work, data, session, files)
             seconds |= report.times | self._sync(files)
             written = self._verify(work, report, files, seconds)
-        self._channel.send(_finished(work, report, written, seconds))
+        self._channel.send(_finished(work, report, written, seconds, peak_bytes=self._gauge.peak_bytes()))
 
     def _session(self, model: str) -> tuple[Session, str]:
         """Give a model's session and hash. Raises ModelFault with the reason it was refused for."""
@@ -196,7 +198,14 @@ class Lane:
         return answer.go
 
 
-def _finished(work: Work, report: Report, written: Sequence[tuple[int, str]], seconds: Mapping[str, float]) -> Finished:
+def _finished(
+    work: Work,
+    report: Report,
+    written: Sequence[tuple[int, str]],
+    seconds: Mapping[str, float],
+    *,
+    peak_bytes: int,
+) -> Finished:
     return Finished(
         job=work.job,
         sizes=[size for size, _sha256 in written],
@@ -206,7 +215,7 @@ def _finished(work: Work, report: Report, written: Sequence[tuple[int, str]], se
         format=report.format,
         notes=[note[:_TEXT_LIMIT] for note in report.notes],
         seconds={stage: round(value, 6) for stage, value in seconds.items()},
-        peak_bytes=_peak_bytes(),
+        peak_bytes=peak_bytes,
     )
 
 
@@ -234,33 +243,21 @@ def _outbox_faults() -> Iterator[None]:
             raise  # Pillow's own, which carry no number, and the parent's end
         if error.errno == errno.ENOMEM:
             raise MemoryError from error
+        if error.errno == errno.EFBIG:
+            text = "the result would be larger than a picture's result can be"
+            raise InputFault(text) from error
         text = f"the result cannot be written: {os.strerror(error.errno)}"
         raise FolderFault(text) from error
 
 
-def _limit_memory(limit_bytes: int) -> None:
-    """Make allocations beyond the limit fail inside this job instead of pressing the machine (RLIMIT_DATA)."""
-    _soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    soft = limit_bytes if hard == resource.RLIM_INFINITY else min(limit_bytes, hard)
-    resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
-
-
-def _resident_bytes() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-
-
-def _reset_peak() -> None:
-    """Start the kernel's peak counter anew (proc(5), clear_refs 5); best effort, it only informs."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def _peak_bytes() -> int:
-    """Read the highest resident size since `_reset_peak`."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    return 0
+def _trace(error: BaseException) -> str:
+    """Say where an error came from, the last call last: by file and line, as the source cannot be opened any more."""
+    lines = []
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        lines.append(f"{frame.f_code.co_filename}:{line} in {frame.f_code.co_name}\n")
+    cause = error.__cause__ or error.__context__
+    before = f"{_trace(cause)}from that:\n" if cause is not None else ""
+    return f"{before}{''.join(lines)}{type(error).__name__}: {error}\n"
 
 
 def main(arguments: list[str]) -> int:
@@ -273,12 +270,15 @@ def main(arguments: list[str]) -> int:
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     channel = Channel.adopt(descriptor)
+    preload()
     # Image libraries write what they think of broken files to standard error from C, past every log: not into ours.
-    silent = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(silent, 2)
+    # From here on a lane has nothing to say but to its parent.
+    silent = os.open(os.devnull, os.O_RDWR)
+    for stream in range(3):
+        os.dup2(silent, stream)
     os.close(silent)
-    with contextlib.suppress(ConnectionError):
-        Lane(channel).serve()
+    with Gauge() as gauge, contextlib.suppress(ConnectionError):
+        Lane(channel, cage=enter(), gauge=gauge).serve()
     return os.EX_OK
 
 

@@ -5,6 +5,7 @@ Split at infer: `begin` needs no model in memory but its spec, `finish` needs it
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from bgrd.errors import MemoryFault, UnknownFault
 from bgrd.imaging.compose import compose
 from bgrd.imaging.decode import decode, from_image
+from bgrd.imaging.decode import preload as preload_decoders
 from bgrd.imaging.encode import encode
 from bgrd.imaging.matte import edge, matte
 from bgrd.imaging.picture import Picture
@@ -35,7 +37,7 @@ from bgrd.models.store import find
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["MAX_PIXELS", "Begun", "Report", "begin", "cut_out", "finish", "process", "verify"]
+__all__ = ["MAX_PIXELS", "Begun", "Report", "begin", "cut_out", "finish", "preload", "process", "verify"]
 
 MAX_PIXELS = 250_000_000
 
@@ -59,6 +61,13 @@ class Begun:
     picture: Picture
     tensor: NDArray[Any]
     times: dict[str, float] = field(default_factory=dict)
+
+
+def preload() -> None:
+    """Load all that would otherwise be loaded when a picture first needs it: afterwards no file has to be opened."""
+    Image.preinit()  # `save` would
+    preload_decoders()
+    hashlib.sha256()  # OpenSSL reads its configuration
 
 
 def process(

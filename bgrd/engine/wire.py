@@ -80,9 +80,11 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hello:
-    """Lane: started and ready for messages."""
+    """Lane: started, shut in and ready for messages; what holds it in and what does not, see `engine.cage`."""
 
     pid: int
+    holds: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ import importlib.util
 import io
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from PIL import ExifTags, Image, features
@@ -31,7 +31,7 @@ from bgrd.imaging.metadata import BROKEN_METADATA, kept_exif
 from bgrd.imaging.picture import Picture
 from bgrd.imaging.quiet import quiet
 
-__all__ = ["decode", "from_image", "sniff"]
+__all__ = ["decode", "from_image", "preload", "sniff"]
 
 _HEAD_BYTES = 64
 _MOST_DPI = 100_000.0
@@ -81,6 +81,12 @@ def decode(data: bytes, *, max_pixels: int, accept_holes: bool = False) -> Pictu
     with _judged(data):
         source = _examined(data, accept_holes=accept_holes, max_pixels=max_pixels)
         return _picture(_opened(source, max_pixels), source)
+
+
+def preload() -> None:
+    """Load the decoders that wait for their first picture, where they are installed."""
+    with suppress(InputFault):
+        _heif_reader()
 
 
 def from_image(image: Image.Image, *, max_pixels: int) -> Picture:
