@@ -49,6 +49,7 @@ _WARNINGS = frozenset(
         "job.failed",
         "journal.network",
         "journal.waiting",
+        "lane.loose",
         "reload.rejected",
         "watch.limit",
         "watch.lost",

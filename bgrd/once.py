@@ -193,6 +193,9 @@ class Once:
 
     # What the pool tells (PoolEvents).
 
+    def lane_started(self, lane: int, missing: Sequence[str]) -> None:
+        """Nothing to do: `bgrd check` tells of it."""
+
     def hashed(self, message: Hashed) -> None:
         """Go on: a one-shot run knows no earlier results."""
         self._pool.answer(message.job, go=True)

@@ -1,6 +1,7 @@
 """A lane with a null pipeline: speaks the real wire and does what the source's first word says.
 
-Words: `crash`, `hang`, `bloat`, `bad` (input fault), `cut` (incomplete), `odd` (unknown fault), `slow SECONDS`;
+Words: `crash`, `hang`, `bloat`, `bad` (input fault), `cut` (incomplete), `odd` (unknown fault), `slow SECONDS`,
+`threads NUMBER`;
 anything else is copied to each product in upper case. Models whose file begins with `broken` fail to load,
 `fatal` ends the process.
 """
@@ -8,12 +9,22 @@ anything else is copied to each product in upper case. Models whose file begins 
 from __future__ import annotations
 
 import hashlib
+import mmap
 import os
 import signal
 import sys
+import threading
 import time
 
 from bgrd.engine.wire import Answer, Channel, Faulted, Finished, Hashed, Hello, Load, Loaded, Work
+
+
+def bloat() -> None:
+    """Take memory of a kind that the limit on private data does not count, and stay."""
+    with mmap.mmap(-1, 400 * 2**20) as memory:
+        for page in range(0, len(memory), 4096):
+            memory[page] = 1
+        time.sleep(3600)
 
 
 def work(channel: Channel, message: Work, descriptors: list[int]) -> None:
@@ -29,14 +40,17 @@ def work(channel: Channel, message: Work, descriptors: list[int]) -> None:
     if not answer.go:
         return
     word, _, rest = data.partition(b" ")
-    ballast = b""
     match word:
         case b"crash":
             os.kill(os.getpid(), signal.SIGSEGV)
         case b"hang":
             time.sleep(3600)
         case b"bloat":
-            ballast = b"x" * (400 * 2**20)
+            bloat()
+        case b"threads":
+            threading.stack_size(64 * 1024)
+            for _ in range(int(rest)):
+                threading.Thread(target=time.sleep, args=(3600,), daemon=True).start()
             time.sleep(3600)
         case b"slow":
             time.sleep(float(rest))
@@ -44,7 +58,7 @@ def work(channel: Channel, message: Work, descriptors: list[int]) -> None:
             kind = {b"bad": "input", b"cut": "incomplete", b"odd": "unknown"}[word]
             channel.send(Faulted(job=message.job, model=message.model, kind=kind, text=f"it is {word.decode()}"))
             return
-    result = data.upper() + ballast[:0]
+    result = data.upper()
     for draft in drafts:
         os.pwrite(draft, result, 0)
         os.fsync(draft)

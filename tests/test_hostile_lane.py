@@ -8,7 +8,7 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,10 @@ class Told:
     faults: dict[int, Fault] = field(default_factory=dict)
     models: dict[str, Fault] = field(default_factory=dict)
     loaded: list[str] = field(default_factory=list)
+    missing: list[list[str]] = field(default_factory=list)
+
+    def lane_started(self, lane: int, missing: Sequence[str]) -> None:
+        self.missing.append(list(missing))
 
     def hashed(self, message: Hashed) -> None:
         self.hashed_jobs.append(message.job)

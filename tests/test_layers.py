@@ -22,7 +22,7 @@ once | roster
 pulse | signals | station
 engine.dispatch
 engine.rota
-check | config.example | engine.desk | engine.mailbox | service
+check | config.example | confined | engine.desk | engine.mailbox | service
 committer | engine.lane | intake.walker
 config.load | delivery.leftovers | delivery.recall | engine.pipeline | intake.rounds
 config.plan | delivery.commit | delivery.premises | delivery.failure | engine.pool | examine | intake.survey

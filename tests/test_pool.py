@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import resource
 import select
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -36,7 +37,11 @@ class Told:
     lanes: list[int] = field(default_factory=list)
     faults: dict[int, Fault] = field(default_factory=dict)
     loaded: list[str] = field(default_factory=list)
+    missing: list[list[str]] = field(default_factory=list)
     broken: dict[str, Fault] = field(default_factory=dict)
+
+    def lane_started(self, lane: int, missing: Sequence[str]) -> None:
+        self.missing.append(list(missing))
 
     def hashed(self, message: Hashed) -> None:
         self.hashes.append(message)
@@ -188,6 +193,36 @@ def test_a_hung_lane_is_killed_at_its_limit(tmp_path: Path) -> None:
     assert "longer than 0.3 seconds" in str(bench.told.faults[job])
     bench.close()
     assert not Path(f"/proc/{pid}").exists()
+
+
+def test_a_flood_of_threads_ends_its_lane(bench: Bench) -> None:
+    """Threads take hardly any memory and what all other programs need: a lane that starts thousands is ended."""
+    job, _ = bench.submit(b"threads 1100")
+    bench.until(lambda: bool(bench.told.faults))
+    fault = bench.told.faults[job]
+    assert isinstance(fault, CrashFault)
+    assert "threads" in str(fault)
+
+
+def test_a_lane_is_limited_from_outside_before_it_decodes(bench: Bench) -> None:
+    """Once it is told to go on it has its job's limits of memory, files and processor time, and they are soft ones."""
+    bench.submit(b"slow 3600")
+    bench.until(lambda: bool(bench.told.hashes))
+    (pid,) = bench.pool.pids
+    kinds = (resource.RLIMIT_DATA, resource.RLIMIT_FSIZE, resource.RLIMIT_CPU)
+    memory, files, processor = (resource.prlimit(pid, kind)[0] for kind in kinds)
+    assert memory == 2**30
+    assert files == 64 * 2**20 + 8 * 100 + 2 * len(b"slow 3600")
+    assert LIMITS.job_seconds < processor < 1000
+    assert {resource.prlimit(pid, kind)[1] for kind in kinds} == {resource.getrlimit(kind)[1] for kind in kinds}
+    bench.pool.kill()
+
+
+def test_what_a_lane_lacks_is_told_once(bench: Bench) -> None:
+    """Each lane says when it starts what does not hold it in; the null lane says nothing."""
+    bench.submit(b"hello")
+    bench.until(lambda: bool(bench.told.finished_jobs))
+    assert bench.told.missing == [[]]
 
 
 def test_a_bloated_lane_is_killed_at_its_limit(tmp_path: Path) -> None:

@@ -65,6 +65,35 @@ def test_a_lane_is_told_its_socket_and_its_parent() -> None:
     lane.channel.close()
 
 
+SPINS = "while True: pass"
+
+
+def test_processor_time_is_limited_from_outside() -> None:
+    """A lane that spins ends by itself, also where nobody looks at it any more."""
+    lane = started(SPINS)
+    until(lambda: lane.processor_seconds() > 0)
+    lane.limit(memory_bytes=2**30, file_bytes=2**20, processor_seconds=0.5)
+    assert lane.wait_or_kill(60) == "died of SIGXCPU"
+    lane.limit(memory_bytes=1, file_bytes=1, processor_seconds=1)  # nobody is there: no error
+    assert (lane.threads(), lane.unlimited()) == (0, "")
+    lane.channel.close()
+
+
+def test_where_limits_cannot_be_set_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A system that refuses gives a reason, and the setting itself is an error."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    lane = started(WAITS)
+    monkeypatch.setattr("bgrd.engine.process.resource.prlimit", refuse)
+    assert lane.unlimited() == "limits: they cannot be set from outside here"
+    with pytest.raises(PermissionError):
+        lane.limit(memory_bytes=1, file_bytes=1, processor_seconds=1)
+    lane.channel.close()
+    lane.wait_or_kill(20)
+
+
 def test_nothing_in_the_working_directory_is_imported(tmp_path: Path) -> None:
     """`bgrd once` runs among people's files: a module lying there is not the lane's."""
     (tmp_path / "hashlib.py").write_text("raise SystemExit(9)")

@@ -13,6 +13,7 @@ from bgrd import __version__
 from bgrd.check import Finding, check, prepare_folders
 from bgrd.config.load import folders, load
 from bgrd.config.settings import Settings
+from bgrd.confined import confined
 from bgrd.errors import BusyError, StateError
 from bgrd.intake.guard import guarded, identify, record
 from bgrd.job import Folder
@@ -36,7 +37,7 @@ def command(options: argparse.Namespace) -> int:
         _accept_mounts(settings, plan)
     journal, unread = _journal(settings)
     try:
-        found = [*check(settings, recorded=journal), *unread]
+        found = [*check(settings, recorded=journal), *confined(), *unread]
     finally:
         if journal is not None:
             journal.close()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from bgrd.engine.process import LaneProcess
 from bgrd.engine.slot import Stage
 from bgrd.errors import CrashFault, Fault, FileFault, FolderUnavailable, MemoryFault, ModelFault
 
-__all__ = ["for_end", "for_lateness", "for_size", "while_loading"]
+__all__ = ["for_end", "for_excess", "for_lateness", "for_size", "while_loading"]
+
+_MOST_THREADS = 1024
+"""No decoder wants so many, on any machine; a flood of them takes what other programs need, and hardly any memory."""
 
 
 def for_lateness(stage: Stage, *, limit_seconds: float) -> Fault:
@@ -24,10 +28,21 @@ def for_size(resident_bytes: int, *, limit_bytes: int) -> Fault:
     return MemoryFault(f"it needs more than {wanted} MiB of memory, the limit is {limit} MiB")
 
 
+def for_excess(process: LaneProcess, *, limit_bytes: int) -> Fault | None:
+    """Look at what a lane has taken; None where it is within its limits."""
+    if (resident := process.resident_bytes()) > limit_bytes:
+        return for_size(resident, limit_bytes=limit_bytes)
+    if (threads := process.threads()) > _MOST_THREADS:
+        return CrashFault(f"the process working on it started {threads} threads")
+    return None
+
+
 def for_end(status: str, *, out_of_memory: bool) -> Fault:
     """Blame memory where the kernel ended a process for it meanwhile, else the job; `status` says how it ended."""
     if out_of_memory and status == "was killed":
         return MemoryFault("the system ran out of memory while it was worked on")
+    if status == "died of SIGXCPU":
+        return CrashFault("it took more processor time than a picture may")
     return CrashFault(f"the process working on it {status}")
 
 

@@ -7,7 +7,7 @@ answers are taken in `step`.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from bgrd.committer import Committer
@@ -56,6 +56,7 @@ class Dispatcher:
         self._mailbox = Mailbox()
         self._active: dict[int, _Active] = {}
         self._paused_until = 0.0
+        self._loose: set[str] = set()
         self.claiming = True
 
     @property
@@ -144,6 +145,12 @@ class Dispatcher:
                 active.desk.committer.requeue(job)
 
     # What the pool tells (PoolEvents), on this same thread; nobody asks for what is left of a removed folder.
+
+    def lane_started(self, lane: int, missing: Sequence[str]) -> None:
+        """Say once what does not hold the lanes in on this system."""
+        if missing and set(missing) != self._loose:
+            self._loose = set(missing)
+            self._report("lane.loose", lane=lane, missing=list(missing), advice="see `bgrd check`")
 
     def hashed(self, message: Hashed) -> None:
         """Ask the folder whether these bytes still need work."""

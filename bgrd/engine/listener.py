@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from bgrd.engine.wire import Finished, Hashed, Loaded
@@ -12,6 +13,9 @@ __all__ = ["PoolEvents"]
 
 class PoolEvents(Protocol):
     """What the pool tells its owner, always on the owner's own thread."""
+
+    def lane_started(self, lane: int, missing: Sequence[str]) -> None:
+        """Tell what was to hold a new lane in and does not, by name and reason."""
 
     def hashed(self, message: Hashed) -> None:
         """Tell that the lane has read the source and waits for `Pool.answer`."""

@@ -19,7 +19,7 @@ from bgrd.engine.listener import PoolEvents
 from bgrd.engine.process import LaneProcess, kernel_oom_kills, start_lane
 from bgrd.engine.scrutiny import objection
 from bgrd.engine.slot import Assignment, Slot
-from bgrd.engine.wire import Answer, Faulted, Finished, Hashed, Loaded, Message, WireError, close_all
+from bgrd.engine.wire import Answer, Faulted, Finished, Hashed, Hello, Loaded, Message, WireError, close_all
 from bgrd.errors import FAULTS, DaemonFault, Fault, UnknownFault
 from bgrd.job import ModelChoice
 
@@ -93,6 +93,7 @@ class Pool:
         if not slot.holds(assignment.model.name):
             slot.load(assignment.model, threads=self.limits.threads)
         slot.assignment = assignment
+        slot.confine(self.limits, memory_bytes=self.limits.memory_bytes)
         self._go_on(slot)
         slot.send(assignment.work, assignment.descriptors)
         return True
@@ -102,6 +103,9 @@ class Pool:
         slot = next((slot for slot in self._slots.values() if slot.job == job and slot.stage == "answer"), None)
         if slot is None:
             return
+        if go and slot.assignment is not None:
+            # Now that its model is loaded, and before it decodes: the lane waits for this answer.
+            slot.confine(self.limits, memory_bytes=slot.assignment.work.memory_bytes)
         slot.send(Answer(job=job, go=go))
         if go:
             slot.enter("work", now=self._clock(), limit_seconds=self.limits.job_seconds)
@@ -118,6 +122,7 @@ class Pool:
                 Loaded(model=model.name, sha256=model.sha256 or "", seconds=0.0, resident_bytes=0), slot.process.pid
             )
             return True
+        slot.confine(self.limits, memory_bytes=self.limits.memory_bytes)
         slot.load(model, threads=self.limits.threads)
         self._go_on(slot)
         return True
@@ -149,6 +154,10 @@ class Pool:
 
     def _take(self, slot: Slot, message: Message) -> None:
         match message:
+            case Hello():
+                slot.greeted = True
+                missing = [*message.missing, slot.process.unlimited()]
+                self._events.lane_started(slot.process.pid, [name for name in missing if name])
             case Loaded():
                 self._loaded(slot, message)
             case Hashed():
@@ -200,8 +209,8 @@ class Pool:
         limit = self.memory_limit(alone=slot.alone)
         if slot.deadline is not None and now >= slot.deadline:
             self._late(slot)
-        elif not slot.idle and (resident := slot.process.resident_bytes()) > limit:
-            self._end(slot, blame.for_size(resident, limit_bytes=limit))
+        elif not slot.idle and (fault := blame.for_excess(slot.process, limit_bytes=limit)):
+            self._end(slot, fault)
         elif slot.idle and now - slot.idle_since >= self.limits.idle_unload_seconds:
             self._remove(slot, kill=False)
 

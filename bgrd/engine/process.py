@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import resource
 import signal
@@ -14,6 +15,9 @@ from pathlib import Path
 from bgrd.engine.wire import Channel
 
 __all__ = ["LaneProcess", "kernel_oom_kills", "lane_environment", "start_lane"]
+
+
+_USER_TICKS, _SYSTEM_TICKS, _THREADS = 14, 15, 20
 
 
 @dataclass(slots=True)
@@ -35,6 +39,47 @@ class LaneProcess:
         except (OSError, IndexError):
             return 0
         return pages * resource.getpagesize()
+
+    def threads(self) -> int:
+        """Give how many threads it has now; 0 when it is gone."""
+        return self._stat(_THREADS)
+
+    def processor_seconds(self) -> float:
+        """Give the processor time it has used so far; 0 when it is gone."""
+        return (self._stat(_USER_TICKS) + self._stat(_SYSTEM_TICKS)) / os.sysconf("SC_CLK_TCK")
+
+    def limit(self, *, memory_bytes: int, file_bytes: int, processor_seconds: float) -> None:
+        """Bound what it may take from now on: private memory, the size of a file, more processor time.
+
+        Set from outside, as the lane cannot: it has given that up. Does nothing where it is gone. Raises
+        PermissionError where the system does not let a parent do this.
+        """
+        with contextlib.suppress(ProcessLookupError):
+            self._limit(resource.RLIMIT_DATA, memory_bytes)
+            self._limit(resource.RLIMIT_FSIZE, file_bytes)
+            self._limit(resource.RLIMIT_CPU, math.ceil(self.processor_seconds() + processor_seconds))
+
+    def unlimited(self) -> str:
+        """Say why `limit` cannot work here, by name and reason; empty where it can."""
+        try:
+            with contextlib.suppress(ProcessLookupError):
+                self._limit(resource.RLIMIT_CORE, 0)
+        except PermissionError:
+            return "limits: they cannot be set from outside here"
+        return ""
+
+    def _limit(self, kind: int, most: int) -> None:
+        """Set a soft limit; the hard one stays, as only the system's administrator could raise it again."""
+        _soft, hard = resource.prlimit(self.pid, kind)
+        soft = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.prlimit(self.pid, kind, (soft, hard))
+
+    def _stat(self, field: int) -> int:
+        """Give one of the kernel's figures; 0 when it is gone. Source: proc(5), /proc/PID/stat."""
+        try:
+            return int(Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[field - 3])
+        except (OSError, IndexError):
+            return 0
 
     def kill(self) -> None:
         """End it at once; `reaped` says when it is gone (a process stuck in the kernel may take long)."""

@@ -19,7 +19,7 @@ def objection(message: Message, slot: Slot) -> str:
     """Say what is odd about a message from this slot's lane; empty where nothing is."""
     match message:
         case Hello():
-            return ""
+            fits = not slot.greeted
         case Loaded():
             fits = message.model in slot.loading and _are_hashes(message.sha256)
         case Hashed():

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
+from bgrd.engine.capacity import Limits
 from bgrd.engine.process import LaneProcess
 from bgrd.engine.wire import Answer, Drop, Load, Work
 from bgrd.errors import DaemonFault, ModelFault
@@ -16,6 +18,8 @@ __all__ = ["Assignment", "Slot", "Stage"]
 
 _START_SECONDS = 120.0
 """How long a lane may take to start and load its model before it counts as hung."""
+
+_SPARE_BYTES = 64 * 2**20
 
 _SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
@@ -43,6 +47,7 @@ class Slot:
     process: LaneProcess
     idle_since: float
     oom_kills: int = 0
+    greeted: bool = False
     models: dict[str, int] = field(default_factory=dict)
     loading: list[str] = field(default_factory=list)
     assignment: Assignment | None = None
@@ -64,6 +69,18 @@ class Slot:
     def job(self) -> int | None:
         """The id of its job."""
         return None if self.assignment is None else self.assignment.work.job
+
+    def confine(self, limits: Limits, *, memory_bytes: int) -> None:
+        """Set the limits of what the lane does next; where the system refuses, that was told when it was started.
+
+        Files: a result of deep pixels without compression, with all that its source could have brought along. Time:
+        what loading, reading and working may take; the deadlines come first and these hold where we are held up.
+        """
+        work = self.assignment.work if self.assignment is not None else None
+        file_bytes = _SPARE_BYTES if work is None else _SPARE_BYTES + 8 * work.max_pixels + 2 * work.size
+        seconds = (_START_SECONDS + 2 * limits.job_seconds) * (limits.threads + 1)
+        with suppress(PermissionError):
+            self.process.limit(memory_bytes=memory_bytes, file_bytes=file_bytes, processor_seconds=seconds)
 
     def holds(self, model: str) -> bool:
         """Say whether a model is loaded or being loaded."""

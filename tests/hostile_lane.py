@@ -1,0 +1,43 @@
+"""A lane, real but for two things: a picture ending in HOSTILE takes it over, and a wall can be missing.
+
+`hostile_lane.py FACTS SOCKET PARENT`. What the picture tried comes back as the words of its fault.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+from bgrd.engine import landlock, lane
+from bgrd.engine.pipeline import process
+from bgrd.errors import InputFault
+from tests.hostile_program import attempts, outcome
+
+FACTS = json.loads(sys.argv[1])
+
+
+def hostile(data: bytes, *, write: Callable[[int], BinaryIO], **options: Any) -> Any:
+    """Process as ever, or try everything."""
+    if not data.endswith(b"HOSTILE"):
+        return process(data, write=write, **options)
+    draft = write(0).fileno()
+    facts = {**FACTS, "parent": os.getppid(), "draft": draft}
+    # Truncation first: a sparse giant would not show on the disk, where the limit did not hold.
+    tries = {**attempts(facts), "fill the disk": lambda: os.pwrite(draft, b"x", 1 << 40)}
+    text = f"tried {json.dumps({name: outcome(attempt) for name, attempt in tries.items()}, separators=(',', ':'))}"
+    raise InputFault(text)
+
+
+def missing() -> int:
+    """Be a kernel without Landlock."""
+    raise OSError(errno.ENOSYS, "switched off for the test")
+
+
+vars(lane).update(process=hostile, _TEXT_LIMIT=10_000)
+if FACTS.get("without") == "landlock":
+    landlock.confine = missing
+sys.exit(lane.main(sys.argv[2:]))
