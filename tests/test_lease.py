@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from bgrd.intake.lease import facts, lease, shows_picture
+from bgrd.delivery.beneath import opened_directory
+from bgrd.intake.lease import facts, lease, look, shows_picture
+from bgrd.intake.scan import walk
 from bgrd.job import version_of
 
 
@@ -147,3 +149,31 @@ def test_the_first_bytes_decide_about_unknown_suffixes(tmp_path: Path) -> None:
     assert shows_picture(inbox, b"picture")
     assert not shows_picture(inbox, b"text")
     assert shows_picture(inbox, b"directory")
+
+
+def test_nothing_behind_a_link_is_looked_at(tmp_path: Path) -> None:
+    """A directory that a link has taken the place of holds nothing, wherever on the way it is."""
+    inbox, away = tmp_path / "in", tmp_path / "away"
+    (away / "below").mkdir(parents=True)
+    (away / "below/a.jpg").write_bytes(b"\xff\xd8\xff")
+    inbox.mkdir()
+    (inbox / "album").symlink_to(away)
+    assert facts(os.fsencode(inbox), b"album/below/a.jpg") is None
+    with pytest.raises(NotADirectoryError):
+        look(os.fsencode(inbox), b"album/below/a.jpg")
+    assert look(os.fsencode(tmp_path), b"away/below/a.jpg").st_size == 3
+
+
+def test_paths_longer_than_a_call_takes_are_looked_at(tmp_path: Path) -> None:
+    """A file twenty times 250 bytes deep is told like any other, its first bytes too."""
+    steps = [b"%02d-" % step + b"d" * 247 for step in range(20)]
+    path = b"/".join([*steps, b"a"])
+    with opened_directory(tmp_path, b"/".join(steps), made=lambda _: None) as directory:
+        file = os.open(b"a", os.O_WRONLY | os.O_CREAT, dir_fd=directory)
+    os.write(file, b"text")
+    os.close(file)
+    found = facts(os.fsencode(tmp_path), path)
+    assert found is not None
+    assert (found.size, found.lease) == (4, "free")
+    assert not shows_picture(os.fsencode(tmp_path), path)
+    assert [entry for batch in walk(tmp_path, recursive=True) for entry in batch] == [(path, found.version)]

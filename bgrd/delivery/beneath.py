@@ -82,7 +82,7 @@ def split(path: bytes) -> tuple[bytes, bytes]:
     return parent, name
 
 
-def open_directory(root: Path, parent: bytes = b"", *, made: Callable[[int], None] | None = None) -> int:
+def open_directory(root: Path | bytes, parent: bytes = b"", *, made: Callable[[int], None] | None = None) -> int:
     """Open a directory beneath `root` and give its descriptor, which the caller closes.
 
     With `made`, missing directories below the root (never the root) are made, durably, and handed to it as a
@@ -100,7 +100,7 @@ def open_directory(root: Path, parent: bytes = b"", *, made: Callable[[int], Non
 
 @contextmanager
 def opened_directory(
-    root: Path,
+    root: Path | bytes,
     parent: bytes = b"",
     *,
     made: Callable[[int], None] | None = None,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from bgrd.intake.ignore import classify, ignored
-from bgrd.intake.lease import facts, shows_picture
+from bgrd.intake.lease import facts, look, shows_picture
 from bgrd.intake.mounts import Ground
 from bgrd.intake.settle import Settling
 from bgrd.job import version_of
@@ -74,7 +74,7 @@ class Admission:
             if not self._is_ours(path):
                 continue
             try:
-                status = os.lstat(os.path.join(self._inbox, path))
+                status = look(self._inbox, path)
             except OSError:
                 self.settling.forget(path)  # gone again; anything worse shows itself in the next walk
                 continue

@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bgrd.delivery.beneath import open_directory
 from bgrd.errors import FolderUnavailable
 from bgrd.intake.ignore import ignored, ignored_directory
 from bgrd.job import version_of
@@ -21,8 +22,6 @@ __all__ = ["BATCH_FILES", "Walk", "excluded_below", "walk"]
 
 BATCH_FILES = 1000
 """The most files one batch may hold."""
-
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 def excluded_below(inbox: Path, places: Iterable[Path]) -> frozenset[bytes]:
@@ -84,14 +83,15 @@ class Walk:
         while self._directories:
             directory = self._directories.pop()
             try:
-                fd = self._open(directory, root=first)
+                fd = open_directory(self._inbox, directory)
             except OSError as error:
                 if first:
                     where = os.fsdecode(os.path.join(self._inbox, directory))
                     raise FolderUnavailable(f"{where} cannot be read: {error.strerror}") from error
-                # Gone since it was listed is no doubt; anything else is.
-                intact = intact and isinstance(error, FileNotFoundError)
-                self.skipped["unreadable"] += not isinstance(error, FileNotFoundError)
+                # Gone since it was listed, or a link by now, is no doubt; anything else is.
+                gone = isinstance(error, FileNotFoundError | NotADirectoryError)
+                intact = intact and gone
+                self.skipped["unreadable"] += not gone
                 continue
             first = False
             try:
@@ -103,11 +103,6 @@ class Walk:
                 os.close(fd)
         yield self._take()
         self.complete = intact
-
-    def _open(self, directory: bytes, *, root: bool) -> int:
-        # The inbox itself may be a symlink, as the user configured it; nothing below it is followed.
-        flags = _DIRECTORY if root and not directory else _DIRECTORY | os.O_NOFOLLOW
-        return os.open(os.path.join(self._inbox, directory), flags)
 
     def _list(self, fd: int, directory: bytes) -> Iterator[list[tuple[bytes, Version]]]:
         prefix = directory + b"/" if directory else b""

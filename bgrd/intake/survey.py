@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING
 
 from bgrd.errors import FolderUnavailable
+from bgrd.intake.lease import look
 
 if TYPE_CHECKING:
     from bgrd.intake.admission import Admission
@@ -104,7 +105,7 @@ class Survey:
 
     def _is_gone(self, path: bytes) -> bool:
         try:
-            os.lstat(os.path.join(self._inbox, path))
+            look(self._inbox, path)
         except (FileNotFoundError, NotADirectoryError):
             return True
         except OSError:
