@@ -1,4 +1,4 @@
-"""The few things Linux knows that Python has no name for: renameat2, prctl, what a thread waits in, our terminal.
+"""The few things Linux knows and Python does not say: renameat2, prctl, what a thread waits in, holes, our terminal.
 
 Linux only. Every function raises OSError with the kernel's errno, as `os` does.
 """
@@ -10,7 +10,7 @@ import os
 import platform
 from pathlib import Path
 
-__all__ = ["blocked_in_file_call", "die_with_parent", "in_terminal", "rename_noreplace"]
+__all__ = ["blocked_in_file_call", "die_with_parent", "first_hole", "in_terminal", "rename_noreplace"]
 
 _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
@@ -64,6 +64,20 @@ def blocked_in_file_call(thread: int) -> bool:
         return False
     waiting = _WAITING_CALLS.get(platform.machine())
     return waiting is not None and first.isdecimal() and int(first) not in waiting
+
+
+def first_hole(fd: int, *, size: int) -> int | None:
+    """Give where the first part of an open file begins that was never written, None where there is none below `size`.
+
+    Who takes the room for a file first (truncate, fallocate) and fills it out of order leaves such parts; on most file
+    systems they show by the page. None where the file system does not tell. Source: lseek(2), SEEK_HOLE.
+    """
+    try:
+        found = os.lseek(fd, 0, os.SEEK_HOLE)
+        os.lseek(fd, 0, os.SEEK_SET)
+    except OSError:
+        return None
+    return found if found < size else None
 
 
 def in_terminal() -> bool:

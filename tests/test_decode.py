@@ -246,6 +246,20 @@ def test_any_damage_is_a_picture_or_a_fault(name: str, data: st.DataObject) -> N
 _SMALL = {name: encoded(noise(24, 16), name) for name in FORMATS}
 
 
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_part_never_written_is_no_picture_yet(name: str) -> None:
+    """A hole the file system tells of is incomplete whatever decodes; accepted it is noted, behind the end it is none."""
+    whole = encoded(noise(24, 16), name)
+    for at in (0, len(whole) // 2, len(whole) - 1):
+        with pytest.raises(IncompleteFault, match="not arrived"):
+            decode(whole, max_pixels=MILLION, hole_at=at)
+        notes = decode(whole, max_pixels=MILLION, hole_at=at, accept_holes=True).notes
+        assert sum("holes" in note for note in notes) == 1
+    if name not in {"TIFF", "BMP", "GIF"}:
+        padded = decode(whole + bytes(100), max_pixels=MILLION, hole_at=len(whole))
+        assert not [note for note in padded.notes if "holes" in note]
+
+
 def test_memory_that_runs_out_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """A MemoryError while decoding is a memory fault."""
 

@@ -8,12 +8,13 @@ import select
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from bgrd.delivery.beneath import opened_directory
-from bgrd.kernel import die_with_parent, rename_noreplace
+from bgrd.kernel import die_with_parent, first_hole, rename_noreplace
 
 
 class TestRenameNoreplace:
@@ -85,3 +86,23 @@ def test_die_with_parent_refuses_nonsense() -> None:
     """A signal that does not exist is an error."""
     with pytest.raises(OSError, match="Invalid argument"):
         die_with_parent(signal.NSIG + 1000)
+
+
+@pytest.mark.parametrize("take", [os.ftruncate, lambda fd, size: os.posix_fallocate(fd, 0, size)])
+def test_what_was_never_written_is_told(tmp_path: Path, take: Callable[[int, int], None]) -> None:
+    """Room that was only taken is a hole, by the page, until all of it is written; reading goes on from the start."""
+    page, size = 4096, 10 * 4096 + 10
+    with (tmp_path / "a").open("w+b", buffering=0) as file:
+        take(file.fileno(), size)
+        assert first_hole(file.fileno(), size=size) == 0
+        file.write(b"x" * 3 * page)
+        file.seek(7 * page)
+        file.write(b"x" * (size - 7 * page))
+        assert first_hole(file.fileno(), size=size) == 3 * page
+        assert file.tell() == 0
+        file.write(b"x" * size)
+        assert first_hole(file.fileno(), size=size) is None
+    read, write = os.pipe()
+    assert first_hole(read, size=size) is None
+    os.close(read)
+    os.close(write)

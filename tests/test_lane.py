@@ -59,12 +59,16 @@ class Hands:
         recipe: Recipe = PLAIN,
         size: int | None = None,
         holes: bool = False,
+        unwritten: slice = slice(0, 0),
         target: Path | None = None,
     ) -> list[Path]:
         """Send a job; gives where its results will be."""
         self._jobs += 1
         source = self.root / f"source{self._jobs}"
-        source.write_bytes(data)
+        with source.open("wb") as file:
+            file.write(data[: unwritten.start])
+            file.seek(unwritten.stop)
+            file.write(data[unwritten.stop :])
         results = [target or self.root / f"result{self._jobs}-{index}" for index in range(len(recipe.products))]
         work = Work(
             job=self._jobs,
@@ -205,6 +209,17 @@ def test_a_picture_with_holes_is_taken_when_told_so(hands: Hands) -> None:
     assert hands.fail(holed).kind == "incomplete"
     finished, _ = hands.work(holed, holes=True)
     assert any("holes" in note for note in finished.notes)
+
+
+def test_a_part_never_written_is_no_picture_yet(hands: Hands) -> None:
+    """A bitmap whose room was taken and not all filled decodes, to black: it is incomplete, unless told otherwise."""
+    data, hole = encoded(noise(99, 99), "BMP"), slice(2 * 4096, 3 * 4096)
+    hands.submit(data, unwritten=hole)
+    hands.go()
+    assert hands.expect(Faulted).kind == "incomplete"
+    hands.submit(data, unwritten=hole, holes=True)
+    hands.go()
+    assert any("holes" in note for note in hands.expect(Finished).notes)
 
 
 def test_a_source_of_another_size_has_changed(hands: Hands) -> None:

@@ -25,7 +25,7 @@ from bgrd.engine.pipeline import Report, preload, process, verify
 from bgrd.engine.wire import Answer, Channel, Drop, Faulted, Finished, Hashed, Hello, Load, Loaded, Work
 from bgrd.errors import ChangedFault, Fault, FileFault, FolderFault, InputFault, MemoryFault, ModelFault, UnknownFault
 from bgrd.job import Recipe
-from bgrd.kernel import die_with_parent
+from bgrd.kernel import die_with_parent, first_hole
 from bgrd.models import spec as model_spec
 from bgrd.models.session import Session
 
@@ -132,6 +132,7 @@ class Lane:
         source, *drafts = descriptors
         self._stage = "read"
         started = time.perf_counter()
+        hole_at = first_hole(source, size=work.size)
         data = _read_whole(source, size=work.size)
         sha256 = hashlib.sha256(data).hexdigest()
         seconds = {"read": time.perf_counter() - started}
@@ -140,7 +141,7 @@ class Lane:
             return
         with _outbox_faults(), contextlib.ExitStack() as stack:
             files = [stack.enter_context(open(draft, "r+b", closefd=False)) for draft in drafts]
-            report = self._process(work, data, session, files)
+            report = self._process(work, data, session, files, hole_at=hole_at)
             seconds |= report.times | self._sync(files)
             written = self._verify(work, report, files, seconds)
         self._channel.send(_finished(work, report, written, seconds, peak_bytes=self._gauge.peak_bytes()))
@@ -151,7 +152,9 @@ class Lane:
             raise ModelFault(self._refused.get(model, f"model {model} is not loaded in this lane"))
         return self._sessions[model]
 
-    def _process(self, work: Work, data: bytes, session: Session, files: Sequence[BufferedRandom]) -> Report:
+    def _process(
+        self, work: Work, data: bytes, session: Session, files: Sequence[BufferedRandom], *, hole_at: int | None
+    ) -> Report:
         self._stage = "process"
         return process(
             data,
@@ -159,6 +162,7 @@ class Lane:
             session=session,
             max_pixels=work.max_pixels,
             accept_holes=work.accept_holes,
+            hole_at=hole_at,
             write=files.__getitem__,
         )
 

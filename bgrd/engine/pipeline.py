@@ -77,6 +77,7 @@ def process(
     session: Session,
     max_pixels: int = MAX_PIXELS,
     accept_holes: bool = False,
+    hole_at: int | None = None,
     write: Callable[[int], BinaryIO],
 ) -> Report:
     """Turn a file's bytes into every product of the recipe; product i goes to the stream `write(i)` gives.
@@ -89,6 +90,7 @@ def process(
         element_type=session.element_type,
         max_pixels=max_pixels,
         accept_holes=accept_holes,
+        hole_at=hole_at,
     )
     with _timed(begun.times, "infer"):
         outputs = session.run(begun.tensor)
@@ -102,11 +104,12 @@ def begin(
     element_type: str,
     max_pixels: int,
     accept_holes: bool = False,
+    hole_at: int | None = None,
 ) -> Begun:
     """Decode and prepare: all that comes before the model."""
     times: dict[str, float] = {}
     with _timed(times, "decode"):
-        picture = decode(data, max_pixels=max_pixels, accept_holes=accept_holes)
+        picture = decode(data, max_pixels=max_pixels, accept_holes=accept_holes, hole_at=hole_at)
     with _timed(times, "prepare"), _memory():
         tensor = prepare(picture.image, spec, alpha=picture.alpha, dtype=element_type)
     return Begun(picture=picture, tensor=tensor, times=times)

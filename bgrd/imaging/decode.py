@@ -35,6 +35,7 @@ __all__ = ["decode", "from_image", "preload", "sniff"]
 
 _HEAD_BYTES = 64
 _MOST_DPI = 100_000.0
+_HOLES = "The file has holes of zeros: part of the picture may be wrong."
 
 _READERS: dict[str, type[ImageFile]] = {
     "JPEG": JpegImageFile,
@@ -69,17 +70,21 @@ class _Source:
     icc: bytes | None = None
     bits: int = 8
     size: tuple[int, int] | None = None
+    end: int | None = None
     notes: list[str] = field(default_factory=list)
 
 
-def decode(data: bytes, *, max_pixels: int, accept_holes: bool = False) -> Picture:
+def decode(data: bytes, *, max_pixels: int, accept_holes: bool = False, hole_at: int | None = None) -> Picture:
     """Decode the first image of a file: upright, RGB, 8 bits, opacity apart.
 
-    `accept_holes` takes a file that decodes in spite of zeros where data should be, and notes it. Raises InputFault
-    (no picture, too large, damaged, not supported here), IncompleteFault (empty, truncated, holes), MemoryFault.
+    `hole_at` is where the file system says that the first part begins that was never written. `accept_holes` takes a
+    file that decodes in spite of that, or of zeros where data should be, and notes it. Raises InputFault (no picture,
+    too large, damaged, not supported here), IncompleteFault (empty, truncated, holes), MemoryFault.
     """
     with _judged(data):
         source = _examined(data, accept_holes=accept_holes, max_pixels=max_pixels)
+        if hole_at is not None and hole_at < (source.end or len(data)):
+            _hole(source.notes, accept=accept_holes)
         return _picture(_opened(source, max_pixels), source)
 
 
@@ -107,14 +112,11 @@ def _examined(data: bytes, *, accept_holes: bool, max_pixels: int) -> _Source:
         notes = ["The first of several pages."] if page.several else []
         return _Source(name=name, data=data, bits=page.bits, notes=notes)
     found = complete.extent(data, name)
-    source = _Source(name=name, data=data, size=found.size)
+    source = _Source(name=name, data=data, size=found.size, end=found.end)
     if found.size:
         _check_size(found.size, max_pixels)
     if complete.has_hole(data, found):
-        if not accept_holes:
-            message = "The file has holes of zeros; parts of it have not arrived yet."
-            raise IncompleteFault(message)
-        source.notes.append("The file has holes of zeros: part of the picture may be wrong.")
+        _hole(source.notes, accept=accept_holes)
     if found.end is not None and found.end < len(data):
         source.notes.append(f"{len(data) - found.end} bytes after the end of the picture were ignored.")
     if found.animated:
@@ -122,12 +124,21 @@ def _examined(data: bytes, *, accept_holes: bool, max_pixels: int) -> _Source:
     return source
 
 
+def _hole(notes: list[str], *, accept: bool) -> None:
+    """Refuse a file with holes, or note them, once."""
+    if not accept:
+        message = "The file has holes of zeros; parts of it have not arrived yet."
+        raise IncompleteFault(message)
+    if _HOLES not in notes:
+        notes.append(_HOLES)
+
+
 def _examined_png(data: bytes) -> _Source:
     lean = png.lean(data)
     notes = ["The first frame of an animation."] if lean.animated else []
     if lean.end < len(data):
         notes.append(f"{len(data) - lean.end} bytes after the end of the picture were ignored.")
-    return _Source(name="PNG", data=lean.data, icc=lean.icc, bits=lean.bits, size=lean.size, notes=notes)
+    return _Source(name="PNG", data=lean.data, icc=lean.icc, bits=lean.bits, size=lean.size, end=lean.end, notes=notes)
 
 
 def _recognised(data: bytes) -> str:
