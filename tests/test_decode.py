@@ -248,7 +248,7 @@ _SMALL = {name: encoded(noise(24, 16), name) for name in FORMATS}
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_part_never_written_is_no_picture_yet(name: str) -> None:
-    """A hole the file system tells of is incomplete whatever decodes; accepted it is noted, behind the end it is none."""
+    """A hole the file system tells of is incomplete whatever decodes; accepted it is noted, and behind the end none."""
     whole = encoded(noise(24, 16), name)
     for at in (0, len(whole) // 2, len(whole) - 1):
         with pytest.raises(IncompleteFault, match="not arrived"):
