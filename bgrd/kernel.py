@@ -12,10 +12,18 @@ import platform
 import struct
 from pathlib import Path
 
-__all__ = ["blocked_in_file_call", "die_with_parent", "first_hole", "in_terminal", "rename_noreplace"]
+__all__ = [
+    "blocked_in_file_call",
+    "die_with_parent",
+    "first_hole",
+    "in_terminal",
+    "rename_exchange",
+    "rename_noreplace",
+]
 
 _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
+_RENAME_EXCHANGE = 2
 _PR_SET_PDEATHSIG = 1
 _FS_IOC_FIEMAP = 0xC020660B
 _FIEMAP = struct.Struct("=QQIIII")
@@ -44,8 +52,19 @@ def rename_noreplace(
 
     Raises OSError EINVAL on file systems that cannot refuse to replace. Source: renameat2(2).
     """
-    status = _libc.renameat2(source_dir, source, target_dir, target, ctypes.c_uint(_RENAME_NOREPLACE))
-    if status != 0:
+    _renameat2(source, target, source_dir=source_dir, target_dir=target_dir, flags=_RENAME_NOREPLACE)
+
+
+def rename_exchange(source: bytes, target: bytes, *, source_dir: int, target_dir: int) -> None:
+    """Let two names of a file system change places in one step; both must exist.
+
+    Raises OSError EINVAL on file systems that cannot. Source: renameat2(2).
+    """
+    _renameat2(source, target, source_dir=source_dir, target_dir=target_dir, flags=_RENAME_EXCHANGE)
+
+
+def _renameat2(source: bytes, target: bytes, *, source_dir: int, target_dir: int, flags: int) -> None:
+    if _libc.renameat2(source_dir, source, target_dir, target, ctypes.c_uint(flags)) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), os.fsdecode(source), None, os.fsdecode(target))
 

@@ -30,7 +30,8 @@ delivery.claim | engine.blame | engine.scrutiny | journal.journal
 delivery.probe | delivery.source | imaging.decode | intake.admission | models.store
 journal.arrivals | journal.outcomes | journal.turns
 delivery.archive | delivery.notes | delivery.outbox | engine.slot | imaging.png | intake.ears | intake.scan | lock
-imaging.compose | imaging.encode | imaging.matte | imaging.prepare | imaging.tiff | intake.guard | intake.lease
+delivery.replace | imaging.compose | imaging.encode | imaging.matte | imaging.prepare | imaging.tiff | intake.guard
+intake.lease
 config.settings | delivery.beneath | delivery.ladder | engine.events | engine.listener | engine.process
 engine.verdict | models.session
 imaging.complete | intake.protocol | intake.settle | intake.watch | journal.ledger | journal.patience | models.catalogue
@@ -38,7 +39,7 @@ telemetry.log
 config.values | delivery.naming | engine.capacity | engine.loop | engine.wire | intake.mounts | models.spec
 imaging.colour | imaging.metadata | imaging.picture | imaging.quiet | intake.ignore | intake.pace | journal.database
 engine.cage | engine.shape | journal.diagnosis | telemetry.notify | telemetry.status
-engine.gauge | engine.landlock | engine.seccomp | errors | escape | job | kernel
+engine.gauge | engine.landlock | engine.seccomp | errors | escape | job | kernel | steps
 """
 """A line may import from lines below it, never from above, and within a line never sideways. Every module is here."""
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 import bgrd.delivery.ladder
+import bgrd.delivery.replace
 from bgrd.delivery.ladder import LADDER, Rung
 from bgrd.delivery.outbox import Draft, Outbox
 from bgrd.errors import DaemonFault, FileFault, FolderFault, FolderUnavailable
@@ -105,13 +106,13 @@ class TestEveryRung:
         """A result that is edited after it was hashed is kept."""
         (tmp_path / "x.png").write_bytes(OLD)
         draft = _draft(each, b"x.png")
-        real = bgrd.delivery.outbox.__dict__["give_name"]
+        real = bgrd.delivery.replace.__dict__["give_name"]
 
         def edited(draft: Draft, *, directory: int) -> bytes:
             (tmp_path / "x.png").write_bytes(b"edited")
             return bytes(real(draft, directory=directory))
 
-        monkeypatch.setattr("bgrd.delivery.outbox.give_name", edited)
+        monkeypatch.setattr("bgrd.delivery.replace.give_name", edited)
         assert not each.replace(draft, b"x.png", sha256=_hash(OLD))
         assert each.publish(draft, b"x.jpg.png")
         each.discard(draft)

@@ -3,8 +3,7 @@
 Plain calls for a folder's committer thread; every failure is a Fault with a sentence. Nothing below the outbox is
 reached through a symbolic link. Results of one job are written as drafts, made durable by the lane, then published.
 
-Residual risks: `replace` looks (hash, then identity) and then renames; a file put in the target's place between the
-look and the rename, some microseconds, is replaced.
+An earlier result is replaced as `delivery.replace` says.
 """
 
 from __future__ import annotations
@@ -26,8 +25,9 @@ from bgrd.delivery.beneath import (
     split,
     sync_directories,
 )
-from bgrd.delivery.ladder import LADDER, Draft, Rung, create_draft, drop_draft, find_rung, give_name, publish_draft
+from bgrd.delivery.ladder import LADDER, Draft, Rung, create_draft, drop_draft, find_rung, publish_draft
 from bgrd.delivery.naming import candidates, hidden_result
+from bgrd.delivery.replace import replace_earlier
 from bgrd.errors import FolderFault
 from bgrd.escape import shown
 
@@ -120,7 +120,7 @@ class Outbox:
         Durable only after `sync`. Raises as `create`.
         """
         with folder_faults("outbox", self.root, path=target), self._existing(target) as (directory, name):
-            return directory is not None and _replace(draft, name, directory=directory, sha256=sha256)
+            return directory is not None and replace_earlier(draft, name, directory=directory, sha256=sha256)
 
     def sync(self, target: bytes) -> None:
         """Make the target's name durable, and the directories above it up to the root. Raises as `create`."""
@@ -246,29 +246,6 @@ def _sha256_at(name: bytes, *, directory: int) -> str | None:
         return sha256_of(fd)
     finally:
         os.close(fd)
-
-
-def _replace(draft: Draft, name: bytes, *, directory: int, sha256: str) -> bool:
-    fd = open_regular(name, directory=directory)
-    if fd is None:
-        return False
-    try:
-        before = os.fstat(fd)
-        if sha256_of(fd) != sha256:
-            return False
-        hidden = give_name(draft, directory=directory)
-        now = os.stat(name, dir_fd=directory, follow_symlinks=False)
-        if _identity(before) != _identity(now):
-            return False
-    finally:
-        os.close(fd)
-    os.rename(hidden, name, src_dir_fd=draft.directory, dst_dir_fd=directory)
-    draft.hidden = None
-    return True
-
-
-def _identity(found: os.stat_result) -> tuple[int, ...]:
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _sweep(directory: int, wanted: frozenset[int]) -> tuple[int, list[bytes]]:
