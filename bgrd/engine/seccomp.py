@@ -136,8 +136,9 @@ _CONDITIONS: dict[str, tuple[_When, ...]] = {
     "clone": (_When(word=0, without=0xFFFFFFFF & ~0x007D0F00), _When(word=0, having=0x00010000)),
     # F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_DUPFD_CLOEXEC. Not F_SETOWN, by which the kernel would signal others for us.
     "fcntl": (_When(word=2, values=(0, 1, 2, 3, 1030)),),
-    # FIOCLEX, by which Python sets close-on-exec: nothing that reaches a device or a terminal.
-    "ioctl": (_When(word=2, values=(0x5451,)),),
+    # FIOCLEX, by which Python sets close-on-exec, and FS_IOC_FIEMAP, which tells what of a file was never written:
+    # nothing that reaches a device or a terminal.
+    "ioctl": (_When(word=2, values=(0x5451, 0xC020660B)),),
     # PR_SET_NAME of a thread. What was given up may not be taken back, nor the signal at the parent's death.
     "prctl": (_When(word=0, values=(15,)),),
     # The wide matrix registers (ARCH_GET_XCOMP_SUPP, GET_XCOMP_PERM, REQ_XCOMP_PERM), which onnxruntime asks for.
