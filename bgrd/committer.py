@@ -247,9 +247,10 @@ class Committer:
         settled = claim is None or lease(claim.opened.fd) == "free"
         if claim is not None:
             self._drop(claim)
-        if not isinstance(fault, FolderFault | ChangedFault):
+        if type(fault) is FolderFault or not isinstance(fault, FolderFault | ChangedFault):
             fault = self._premises.fault() or fault
-        if isinstance(fault, FileFault):
+        if type(fault) is FolderFault or isinstance(fault, FileFault):
+            # A lane cannot say which outbox is full, and writes to one whose share is gone: the probe can tell.
             fault = probe_fault(self.folder, self._outbox) or fault
         verdict = judge(fault, job, now=self._wall(), grace_seconds=self.folder.grace_seconds, settled=settled)
         record(self._journal, self._notes, job, verdict, now=self._wall())

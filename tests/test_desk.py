@@ -98,10 +98,31 @@ def test_a_folder_that_is_well_again_begins_anew() -> None:
     desk.block(BLOCKED, 0.0)
     desk.probing = True
     desk.block(BLOCKED, 5.0)
-    desk.resume()
+    desk.resume(15.0)
+    desk.done += 1
     assert (desk.blocked, desk.probe_at, desk.fetchable) == ("", None, True)
     desk.block(BLOCKED, 100.0)
     assert desk.probe_at == 105.0
+
+
+def test_a_probe_that_passes_in_vain_does_not_shorten_the_pauses() -> None:
+    """Where there is room for what a probe writes and for no result, a folder is not tried every five seconds."""
+    desk, now, pauses = desk_with(Asked()), 0.0, []
+    for _ in range(9):
+        desk.block(BLOCKED, now)
+        assert desk.probe_at is not None
+        pauses.append(desk.probe_at - now)
+        now = desk.probe_at
+        desk.probing = True
+        desk.resume(now)
+        now += 1.0  # a job is worked on, and finds no room
+    assert pauses == [5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 300.0, 300.0, 300.0]
+    desk.done += 1
+    desk.block(BLOCKED, now)
+    assert desk.probe_at == now + 5.0
+    desk.resume(now)
+    desk.block(BLOCKED, now + 4000.0)
+    assert desk.probe_at == now + 4005.0, "a folder that was well for long begins anew"
 
 
 def test_silence_is_told_once_and_its_end_once() -> None:

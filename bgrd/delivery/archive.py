@@ -12,7 +12,7 @@ from bgrd.delivery.beneath import open_regular, sha256_of
 from bgrd.delivery.ladder import create_draft, drop_draft, move
 from bgrd.delivery.naming import numbered
 
-__all__ = ["ensure_room", "store"]
+__all__ = ["ensure_room", "store", "try_out"]
 
 _CHUNK_BYTES = 1 << 20
 
@@ -27,6 +27,25 @@ def ensure_room(home: int, *, source: int, size: int) -> None:
     room = os.fstatvfs(home)
     if room.f_blocks and room.f_bavail * room.f_frsize < size + _CHUNK_BYTES:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def try_out(home: int, *, source: int, spare: bytes) -> None:
+    """Raise OSError where directory `home` can take no file of directory `source`; leaves nothing there.
+
+    Within a file system a source is renamed, which takes a right but no room; across, a file is written on trial.
+    """
+    if not os.access(b".", os.W_OK | os.X_OK, dir_fd=home):
+        number = errno.EROFS if os.fstatvfs(home).f_flag & os.ST_RDONLY else errno.EACCES
+        raise OSError(number, os.strerror(number))
+    if os.fstat(home).st_dev == os.fstat(source).st_dev:
+        return
+    ensure_room(home, source=source, size=0)
+    draft = create_draft(home, rung="hidden+link", spare=spare)
+    try:
+        os.write(draft.fd, b"bgrd")
+        os.fsync(draft.fd)
+    finally:
+        drop_draft(draft)
 
 
 def store(hidden: bytes, path: bytes, *, source: int, home: int, fd: int, sha256: str | None) -> bytes | None:

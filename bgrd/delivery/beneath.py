@@ -28,6 +28,7 @@ __all__ = [
     "split",
     "sync_directories",
     "sync_directory",
+    "unusable",
 ]
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -181,7 +182,12 @@ def folder_fault(error: OSError, *, role: str, root: Path, path: bytes = b"") ->
         return FileFault(f"{shown(path)} cannot be put into {place}: {_because(error)}")
     if number in _GONE:
         return FolderUnavailable(f"{place} is not there: {_because(error)}")
-    return FolderFault(f"{place} {_WORDS.get(number, f'cannot be used: {_because(error)}')}")
+    return FolderFault(unusable(error, place=place))
+
+
+def unusable(error: OSError, *, place: str) -> str:
+    """Say in a sentence why a place takes no results, and what to do."""
+    return f"{place} {_WORDS.get(error.errno or 0, f'cannot be used: {_because(error)}')}"
 
 
 @contextmanager

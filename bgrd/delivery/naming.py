@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from bgrd.job import Product, product_name
 
-__all__ = ["candidates", "hidden_note", "hidden_result", "hidden_source", "noted", "numbered"]
+__all__ = ["candidates", "hidden_note", "hidden_probe", "hidden_result", "hidden_source", "noted", "numbered"]
 
 _LONGEST_NAME = 255
 """Bytes a name may have on Linux (NAME_MAX)."""
@@ -59,6 +59,11 @@ def noted(path: bytes) -> Iterator[bytes]:
 def hidden_note(path: bytes) -> bytes:
     """Name the hidden file in which the failure note of a path is written."""
     return b".bgrd-note-%s.tmp" % hashlib.sha256(path).hexdigest()[:16].encode()
+
+
+def hidden_probe(pid: int) -> bytes:
+    """Name the hidden file by which process `pid` tries a directory out; `bgrd check` may do so beside the daemon."""
+    return b".bgrd-probe-%d.tmp" % pid
 
 
 def hidden_result(job_id: int, index: int) -> bytes:

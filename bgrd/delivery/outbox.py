@@ -26,7 +26,7 @@ from bgrd.delivery.beneath import (
     sync_directories,
 )
 from bgrd.delivery.ladder import LADDER, Draft, Rung, create_draft, drop_draft, find_rung, publish_draft
-from bgrd.delivery.naming import candidates, hidden_result
+from bgrd.delivery.naming import candidates, hidden_probe, hidden_result
 from bgrd.delivery.replace import replace_earlier
 from bgrd.errors import FolderFault
 from bgrd.escape import shown
@@ -67,7 +67,7 @@ class Outbox:
             with os.scandir(directory) as entries:
                 next(entries, None)
             self._ensure_room(directory)
-            draft = create_draft(directory, rung=self._rung(directory), spare=_probe_name())
+            draft = create_draft(directory, rung=self._rung(directory), spare=hidden_probe(os.getpid()))
             try:
                 self._own(draft.fd)
                 os.write(draft.fd, b"bgrd")
@@ -184,7 +184,7 @@ class Outbox:
         device = os.fstat(directory).st_dev
         if device not in self._rungs:
             try:
-                self._rungs[device] = find_rung(directory, spare=_probe_name(), ladder=self._ladder)
+                self._rungs[device] = find_rung(directory, spare=hidden_probe(os.getpid()), ladder=self._ladder)
             except FolderFault as fault:
                 message = f"the outbox {shown(os.fsencode(self.root))} cannot be used: {fault}"
                 raise FolderFault(message) from fault
@@ -220,11 +220,6 @@ class Outbox:
                 # RestrictSUIDSGID refuses to set the bit, even where it is set: the directory stays as it was made.
                 if not inherited:
                     raise
-
-
-def _probe_name() -> bytes:
-    # The process id keeps `bgrd check` and the daemon, probing one outbox at once, out of each other's way.
-    return b".bgrd-probe-%d.tmp" % os.getpid()
 
 
 def _give_group(fd: int, group: str) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 
-from bgrd.delivery.beneath import folder_faults
+from bgrd.delivery.archive import try_out
+from bgrd.delivery.beneath import folder_faults, opened_directory
+from bgrd.delivery.naming import hidden_probe
 from bgrd.delivery.outbox import Outbox
 from bgrd.errors import Fault
 from bgrd.job import Folder
@@ -13,16 +15,23 @@ __all__ = ["probe", "probe_fault"]
 
 
 def probe(folder: Folder, outbox: Outbox) -> None:
-    """List the inbox and, where sources go there, the archive; create, fsync and drop a file in the outbox.
+    """List the inbox and create, fsync and drop a file in the outbox and, where sources are copied there, the archive.
 
     Raises FolderFault where any does not work, DaemonFault where bgrd itself is short of something.
     """
-    with folder_faults("inbox", folder.inbox), os.scandir(folder.inbox) as entries:
-        next(entries, None)
-    if folder.policy == "archive":
-        with folder_faults("archive", folder.archive), os.scandir(folder.archive) as entries:
+    with folder_faults("inbox", folder.inbox), opened_directory(folder.inbox) as inbox:
+        with os.scandir(inbox) as entries:
             next(entries, None)
+        if folder.policy == "archive":
+            _try_archive(folder, inbox)
     outbox.probe()
+
+
+def _try_archive(folder: Folder, inbox: int) -> None:
+    with folder_faults("archive", folder.archive), opened_directory(folder.archive) as archive:
+        with os.scandir(archive) as entries:
+            next(entries, None)
+        try_out(archive, source=inbox, spare=hidden_probe(os.getpid()))
 
 
 def probe_fault(folder: Folder, outbox: Outbox) -> Fault | None:

@@ -40,6 +40,7 @@ class Desk:
     probe_at: float | None = None
     probe_pause: float = _PROBE_SECONDS[0]
     probing: bool = False
+    resumed: tuple[float, int] | None = None
     silent: bool = False
     delayed: bool = False
     leaving: bool = False
@@ -111,18 +112,31 @@ class Desk:
         return self.due_at
 
     def block(self, event: Blocked, now: float) -> None:
-        """Take note of a `Blocked`: pauses grow with each probe that fails, not with each job that does."""
+        """Take note of a `Blocked`: pauses grow with each probe that fails, not with each job that does.
+
+        They grow too where a probe passed and no job did since: a disk with a little room takes what a probe writes.
+        """
         low, high = _PROBE_SECONDS
         if not self.blocked:
-            self.probe_pause, self.probe_at = low, now + low
+            self.probe_pause = min(self.probe_pause * 2, high) if self._in_vain(now) else low
+            self.probe_at = now + self.probe_pause
         elif self.probing:
             self.probe_pause = min(self.probe_pause * 2, high)
             self.probe_at = now + self.probe_pause
         self.probing = False
         self.blocked, self.blocked_kind = event.reason, event.kind
 
-    def resume(self) -> None:
+    def _in_vain(self, now: float) -> bool:
+        """Say whether the folder was blocked until not long ago and has ended nothing since."""
+        if self.resumed is None:
+            return False
+        since, ended = self.resumed
+        return now - since <= _PROBE_SECONDS[1] and ended == self.done + self.failed
+
+    def resume(self, now: float) -> None:
         """Take note of a `Resumed`."""
+        if self.blocked:
+            self.resumed = now, self.done + self.failed
         self.blocked = self.blocked_kind = ""
         self.probe_at, self.probing = None, False
         self.feed()
@@ -155,6 +169,6 @@ def turned(desk: Desk, event: Blocked | Resumed | Delayed, *, report: Report, no
         case Resumed():
             if desk.blocked:
                 report("folder.resumed", folder=desk.name, released=event.released)
-            desk.resume()
+            desk.resume(now)
         case Delayed():
             report("journal.waiting", folder=desk.name, reason=event.reason)

@@ -19,6 +19,7 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from io import BufferedRandom
 
+from bgrd.delivery.beneath import unusable
 from bgrd.engine.cage import Cage, enter
 from bgrd.engine.gauge import Gauge
 from bgrd.engine.pipeline import Report, preload, process, verify
@@ -250,8 +251,7 @@ def _outbox_faults() -> Iterator[None]:
         if error.errno == errno.EFBIG:
             text = "the result would be larger than a picture's result can be"
             raise InputFault(text) from error
-        text = f"the result cannot be written: {os.strerror(error.errno)}"
-        raise FolderFault(text) from error
+        raise FolderFault(unusable(error, place="the outbox")) from error
 
 
 def _trace(error: BaseException) -> str:
