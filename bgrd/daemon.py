@@ -152,8 +152,8 @@ class Daemon:
             if self._signals.reload:
                 self._signals.reload = False
                 self._reload()
-            self._roster.tend()
-            self._turn(self._get_ready(), self._prune(), time.monotonic() + _LOOK_SECONDS if self._until_done else None)
+            look_at = time.monotonic() + _LOOK_SECONDS if self._until_done else None
+            self._turn(self._roster.tend(), self._get_ready(), self._prune(), look_at)
 
     def _turn(self, *wanted: float | None) -> None:
         """Do what is due now, then wait for a lane, a thread, a signal or the next due second."""

@@ -20,6 +20,7 @@ from bgrd.station import Station
 __all__ = ["Roster"]
 
 
+_JOURNAL_SECONDS = 2.0
 _WRITERS_SECONDS = 5.0
 _WORK = frozenset({"intake.admitted", "intake.gone"})
 """Events after which a folder's committer has something to do: a job, or a note to remove."""
@@ -48,6 +49,11 @@ class Roster:
         self._to_warm: dict[str, ModelChoice] = {}
         self._returned: deque[str] = deque()
         self._held_up_since = time.monotonic()
+        # What a plan asks of the journal, in order: its disk may be full in the middle of a swap.
+        self._to_withdraw: list[str] = []
+        self._to_open: list[Folder] = []
+        self._ask_again_at = 0.0
+        self._waiting = False
 
     def __len__(self) -> int:
         return len(self._stations)
@@ -74,8 +80,8 @@ class Roster:
         wanted = {folder.name for folder in plan.folders}
         for name in leaving:
             self._stations.pop(name).close(until)
-            if name not in wanted:
-                self._journal.withdraw_folder(name)
+        gone = [*self._to_withdraw, *leaving, *(folder.name for folder in self._to_open)]
+        self._to_withdraw = [name for name in dict.fromkeys(gone) if name not in wanted]
         if not self.plan.same_models(plan):
             self._pool.kill()  # none works: every folder has left; one may still load the old file
             self._to_warm.clear()
@@ -83,8 +89,9 @@ class Roster:
         for folder in plan.folders:
             if folder.name in self._stations:
                 self._stations[folder.name].walker.doubt("reload")
-            else:
-                self._open(folder, self._journal.interrupted(folder.name))
+        self._to_open = [folder for folder in plan.folders if folder.name not in self._stations]
+        self._ask_again_at = 0.0
+        self._settle_plan()
 
     def stop_intake(self) -> None:
         """Take nothing new anywhere."""
@@ -96,24 +103,56 @@ class Roster:
         ended = [self._stations.pop(name).close(until) for name in list(self._stations)]
         return all(ended)
 
-    def tend(self) -> None:
-        """Look at folders that came back, and try the next model of the warm set where a lane is free."""
+    def _settle_plan(self) -> float | None:
+        """Withdraw and open what the plan wants; gives when to ask again a journal that cannot be written now.
+
+        Raises StateError where it never will be.
+        """
+        if not (self._to_withdraw or self._to_open):
+            return None
+        if time.monotonic() < self._ask_again_at:
+            return self._ask_again_at
+        try:
+            while self._to_withdraw:
+                self._journal.withdraw_folder(self._to_withdraw[0])
+                del self._to_withdraw[0]
+            while self._to_open:
+                recovery = self._journal.interrupted(self._to_open[0].name)
+                self._open(self._to_open.pop(0), recovery)
+        except StateError as error:
+            if not error.transient:
+                raise
+            if not self._waiting:
+                self._report("journal.waiting", reason=str(error))
+            self._waiting = True
+            self._ask_again_at = time.monotonic() + _JOURNAL_SECONDS
+            return self._ask_again_at
+        self._waiting = False
+        return None
+
+    def tend(self) -> float | None:
+        """Open what could not be opened, look at folders that came back, try the next model of the warm set.
+
+        Gives the monotonic second at which to be called again, None where a turn of the main loop will do.
+        """
+        due = self._settle_plan()
         while self._returned:
             if (station := self._stations.get(self._returned.popleft())) is not None:
                 station.returned()
         for name, model in list(self._to_warm.items()):
             try:
                 if not self._pool.warm(model):
-                    return
+                    return due
             except (ModelFault, DaemonFault) as fault:
                 self._dispatcher.model_faulted(name, fault)
             del self._to_warm[name]
+        return due
 
     @property
     def ready(self) -> bool:
         """Whether every folder is watched or found wanting, and every model of the warm set tried."""
         armed = all(station.armed for station in self._stations.values())
-        return armed and not self._to_warm and not self._pool.loading
+        return armed and not (self._to_open or self._to_warm or self._pool.loading)
 
     def done(self, now: float) -> bool:
         """Say whether nothing is left that could be done now; files that are being written are waited for a little."""

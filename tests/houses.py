@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
@@ -70,10 +70,12 @@ class House:
         aside.write_text(text)
         aside.replace(self.configuration)
 
-    def run(self, *arguments: str | Path, environment: Mapping[str, str] = {}) -> subprocess.CompletedProcess[str]:
-        """Run a bgrd command to its end."""
+    def run(
+        self, *arguments: str | Path, environment: Mapping[str, str] = {}, before: Sequence[str] = ()
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a bgrd command to its end, started by the command `before`."""
         return subprocess.run(
-            [sys.executable, "-m", "bgrd", *map(str, arguments)],
+            [*before, sys.executable, "-m", "bgrd", *map(str, arguments)],
             env=self.environment | dict(environment),
             cwd=self.root,
             stdin=subprocess.DEVNULL,

@@ -10,7 +10,7 @@ import ctypes
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -61,15 +61,20 @@ class Disk:
         subprocess.run(command, check=True)
 
     @property
+    def _room_bytes(self) -> int:
+        room = os.statvfs(self.path)
+        return room.f_bavail * room.f_frsize
+
+    @property
     def _ballast(self) -> Path:
         return self.path / ".ballast"
 
     def fill(self, *, spare_bytes: int = 0) -> None:
         """Leave no more room than that."""
         with self._ballast.open("ab", buffering=0) as ballast:
-            room = os.statvfs(self.path)
-            left = room.f_bavail * room.f_frsize - spare_bytes
-            os.posix_fallocate(ballast.fileno(), os.fstat(ballast.fileno()).st_size, max(1, left))
+            while (left := self._room_bytes - spare_bytes) > 0:
+                with suppress(OSError):  # somebody else was faster
+                    os.posix_fallocate(ballast.fileno(), os.fstat(ballast.fileno()).st_size, left)
 
     def free(self) -> None:
         """Give the room back."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["MARK", "begun", "carries", "children", "command", "everyone", "letter", "open_files"]
+import pytest
+
+__all__ = ["MARK", "begun", "bound", "carries", "children", "command", "everyone", "letter", "open_files"]
 
 MARK = "HOUSE_OF_THE_TEST"
 """The variable by which processes are found again, whosever children they have become."""
@@ -40,6 +43,15 @@ def letter(pid: int) -> str:
 def children(pid: int) -> list[int]:
     """Give the ids of a process's living children."""
     return [child for child in everyone() if _fields(child)[1:2] == [str(pid)]]
+
+
+def bound(*program: str) -> tuple[str, ...]:
+    """Give a program for which permissions hold even where the tests run as root; skips where that takes a tool."""
+    if os.geteuid() != 0:
+        return program
+    if shutil.which("setpriv") is None:
+        pytest.skip("permissions do not hold for root, and setpriv is not installed")
+    return ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--", *program)
 
 
 def begun(pid: int, source: Path, *, below: Path) -> bool:

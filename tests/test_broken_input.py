@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import sys
 import threading
@@ -14,6 +13,7 @@ import pytest
 from tests.daemons import Daemon
 from tests.houses import House
 from tests.making import encoded, noise, png_of_size
+from tests.processes import bound
 from tests.scenes import check_result, phone_photo, photo
 
 pytestmark = pytest.mark.timeout(240)
@@ -124,20 +124,11 @@ def test_a_mended_file_is_tried_again(tmp_path: Path) -> None:
         assert daemon.stop() == 0
 
 
-def without_privileges() -> tuple[str, ...]:
-    """Give what goes before a command so that permissions hold for it even where the tests run as root."""
-    if os.geteuid() != 0:
-        return ()
-    if shutil.which("setpriv") is None:
-        pytest.skip("permissions do not hold for root, and setpriv is not installed")
-    return ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--")
-
-
 def test_an_unreadable_file_waits(tmp_path: Path) -> None:
     """A file without read permission is charged with nothing and waits, with its reason, until it can be read."""
     house = House(tmp_path / "house").folders()
     house.configure("[defaults]\nrescan_seconds = 1\n")  # a change of permissions alone is found by walking
-    program = (*without_privileges(), sys.executable, "-m", "bgrd", "run")
+    program = bound(sys.executable, "-m", "bgrd", "run")
     with Daemon(house, program=program) as daemon:
         daemon.ready()
         secret = house.inbox / "secret.jpg"

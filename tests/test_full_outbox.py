@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from tests.daemons import Daemon
 from tests.houses import House
 from tests.hurried import HURRIED
 from tests.mounted import MOUNTS, Disk, own_mounts
+from tests.processes import bound
 from tests.scenes import phone_photo
 
 pytestmark = [MOUNTS, pytest.mark.timeout(240)]
@@ -135,13 +135,6 @@ def test_read_only_at_the_start(house: House) -> None:
         daemon.done(sources)
         assert daemon.stop() == 0
     check_all_done(house, sources)
-
-
-def bound(*program: str) -> tuple[str, ...]:
-    """Give a program for which permissions hold even where the tests run as root."""
-    if shutil.which("setpriv") is None:
-        pytest.skip("permissions do not hold for root, and setpriv is not installed")
-    return ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--", *program)
 
 
 def test_forbidden_outbox(house: House) -> None:
