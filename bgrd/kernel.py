@@ -80,13 +80,14 @@ def die_with_parent(signal_number: int) -> None:
 
 
 def blocked_in_file_call(thread: int) -> bool:
-    """Say whether a thread of this process is held inside a system call that is no mere waiting.
+    """Say whether a thread is held inside a system call that is no mere waiting.
 
-    `thread` is a native thread id. A thread on a dead share is held in such a call; one that our own code froze waits
-    on a lock, sleeps or runs. False where the kernel does not tell or the machine is unknown. Source: proc(5).
+    `thread` is a native thread id, of this process or a child. A thread on a dead share is held in such a call; one
+    that our own code froze waits on a lock, sleeps or runs. False where the kernel does not tell or the machine is
+    unknown. Source: proc(5).
     """
     try:
-        first = Path(f"/proc/self/task/{thread}/syscall").read_text().split()[0]
+        first = Path(f"/proc/{thread}/syscall").read_text().split()[0]
     except (OSError, IndexError):
         return False
     waiting = _WAITING_CALLS.get(platform.machine())

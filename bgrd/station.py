@@ -43,7 +43,7 @@ class Station:
         self._dispatcher = dispatcher
         self._committer = Committer(folder, journal, post=self._pass_on)
         self.walker = Walker(folder, journal, events=events)
-        self.desk: Desk = dispatcher.add(self._committer, model)
+        self.desk: Desk = dispatcher.add(self._committer, model, self.walker)
 
     def start(self, recovery: Recovery) -> None:
         """Finish what an earlier run left, release what waited for the folder to be well, then take new files."""

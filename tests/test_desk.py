@@ -129,9 +129,41 @@ def test_silence_is_told_once_and_its_end_once() -> None:
     """A request that has not come back for long is news when it becomes so, and when it comes back."""
     asked = Asked(busy_since=100.0)
     desk = desk_with(asked)
-    assert (desk.listen(110.0), desk.late_at()) == ("", 120.0)
-    assert (desk.listen(120.0), desk.late_at()) == ("folder.unavailable", None)
+    assert (desk.listen(110.0), desk.late_at(110.0)) == ("", 120.0)
+    assert (desk.listen(120.0), desk.late_at(120.0)) == ("folder.unavailable", None)
     assert desk.listen(130.0) == ""
     asked.busy_since = None
-    assert (desk.listen(140.0), desk.late_at()) == ("folder.available", None)
+    assert (desk.listen(140.0), desk.late_at(140.0)) == ("folder.available", None)
     assert desk.listen(150.0) == ""
+
+
+@dataclass
+class Walking:
+    """A walker as its desk sees it."""
+
+    busy_since: float | None = None
+    well: bool = True
+
+
+def test_a_walker_that_does_not_come_back_is_silence_as_well() -> None:
+    """An idle committer says nothing about the inbox; what the walker finds in the end is the walker's to tell."""
+    walking = Walking(busy_since=100.0)
+    desk = desk_with(Asked(busy_since=None))
+    desk.intake = walking
+    assert (desk.listen(110.0), desk.late_at(110.0)) == ("", 120.0)
+    assert desk.listen(120.0) == "folder.unavailable"
+    assert desk.held
+    walking.busy_since, walking.well = None, False
+    assert (desk.listen(130.0), desk.silent) == ("", False)
+    walking.busy_since, walking.well = 140.0, True
+    assert desk.listen(160.0) == "folder.unavailable"
+    walking.busy_since = 161.0
+    assert desk.listen(162.0) == "folder.available"
+
+
+def test_a_walker_is_looked_at_though_nobody_asks_for_anything() -> None:
+    """It sets out by itself: a desk with one is never left alone for longer than half of what counts as silence."""
+    desk = desk_with(Asked())
+    assert desk.late_at(100.0) is None
+    desk.intake = Walking()
+    assert desk.late_at(100.0) == 110.0

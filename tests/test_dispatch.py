@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -543,6 +543,42 @@ def test_a_folder_that_does_not_answer_does_not_keep_its_lane(tmp_path: Path, mo
     released.set()
     engine.until(lambda: engine.heard.named("job.waiting"))
     engine.ahead_seconds += 6
+    engine.until_done(2)
+    assert dead.job("a.jpg").attempts == 0
+    engine.close()
+
+
+@dataclass
+class Walking:
+    """A walker as the dispatcher sees it."""
+
+    busy_since: float | None = None
+    well: bool = True
+
+
+@pytest.mark.parametrize("stage", ["answer", "work"])
+def test_a_silent_folder_gives_its_lane_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str) -> None:
+    """The one lane waits for a share that is dead: once that is known the others have it, and nobody is charged."""
+    engine = Engine(tmp_path, replace(LIMITS, lanes=1))
+    dead, well = engine.folder("dead"), engine.folder("well")
+    released, walking = threading.Event(), Walking()
+    if stage == "answer":
+        monkeypatch.setattr("bgrd.committer.intact_job", lambda *_: released.wait(60) and None)
+        dead.drop("a.jpg", b"source")
+    else:
+        monkeypatch.setattr("bgrd.engine.slot.blocked_in_file_call", lambda _: True)
+        dead.drop("a.jpg", b"slow 3")
+    (desk,) = engine.serve(dead)
+    desk.intake = walking
+    engine.until(lambda: any(slot.stage == stage for slot in engine.pool._slots.values()))
+    walking.busy_since = engine.now() - 21
+    engine.until(lambda: engine.heard.named("folder.unavailable") and not engine.pool.busy)
+    monkeypatch.setattr("bgrd.committer.intact_job", lambda *_: None)
+    well.drop("b.jpg", b"other")
+    engine.serve(well)
+    engine.until_done(1)
+    walking.busy_since = None
+    released.set()
     engine.until_done(2)
     assert dead.job("a.jpg").attempts == 0
     engine.close()

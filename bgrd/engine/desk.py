@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from bgrd.committer import Committer
 from bgrd.engine.events import Blocked, Delayed, Report, Resumed
 from bgrd.errors import ModelFault
 from bgrd.job import ModelChoice
 
-__all__ = ["SILENT", "Desk", "turned"]
+__all__ = ["SILENT", "Desk", "Intake", "turned"]
 
 SILENT = "its file system has not answered for a while"
 """Why a folder is unavailable whose system calls do not come back."""
@@ -22,6 +23,19 @@ SILENT = "its file system has not answered for a while"
 _OLDEST_EVERY = 4
 _PROBE_SECONDS = (5.0, 300.0)
 _SILENT_SECONDS = 20.0
+_LOOK_SECONDS = 10.0
+
+
+class Intake(Protocol):
+    """What a desk asks of its folder's walker."""
+
+    @property
+    def busy_since(self) -> float | None:
+        """The monotonic second of its last sign of life, None while it waits for news."""
+
+    @property
+    def well(self) -> bool:
+        """Whether it has found nothing wrong with the folder."""
 
 
 @dataclass(slots=True)
@@ -30,6 +44,7 @@ class Desk:
 
     committer: Committer
     model: Callable[[], ModelChoice]
+    intake: Intake | None = None
     hungry: bool = True
     fetching: bool = False
     fed: bool = False
@@ -64,7 +79,7 @@ class Desk:
 
     @property
     def held(self) -> bool:
-        """Whether its thread does not come back now: held by a dead share, or waiting for the journal's disk."""
+        """Whether a thread of it does not come back now: held by a dead share, or waiting for the journal's disk."""
         return self.silent or self.delayed
 
     @property
@@ -147,16 +162,26 @@ class Desk:
 
     def listen(self, now: float) -> str:
         """Find out whether the folder's system calls come back; gives an event's name where that is news, or ""."""
-        since = self.committer.busy_since
+        since = self._busy_since()
         was, self.silent = self.silent, since is not None and now - since >= _SILENT_SECONDS
         if was == self.silent:
             return ""
-        return "folder.unavailable" if self.silent else "folder.available"
+        if self.silent:
+            return "folder.unavailable"
+        # What a share answers in the end may be that it is gone: then it is for the walker to say when it is back.
+        return "folder.available" if self.intake is None or self.intake.well else ""
 
-    def late_at(self) -> float | None:
-        """Give the second at which the request under way will have taken too long, None where that is past."""
-        since = self.committer.busy_since
-        return None if since is None or self.silent else since + _SILENT_SECONDS
+    def late_at(self, now: float) -> float | None:
+        """Give the second at which to listen again: a walker sets out unasked, and its end of silence rings no bell."""
+        since = self._busy_since()
+        late_at = None if since is None or self.silent else since + _SILENT_SECONDS
+        look_at = None if self.intake is None else now + _LOOK_SECONDS
+        return min((second for second in (late_at, look_at) if second is not None), default=None)
+
+    def _busy_since(self) -> float | None:
+        """Give the second since which one of the folder's threads has not been heard of, None while both rest."""
+        both = (self.committer.busy_since, self.intake.busy_since if self.intake is not None else None)
+        return min((since for since in both if since is not None), default=None)
 
 
 def turned(desk: Desk, event: Blocked | Resumed | Delayed, *, report: Report, now: float) -> None:

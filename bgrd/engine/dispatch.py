@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from bgrd.committer import Committer
-from bgrd.engine.desk import SILENT, Desk, turned
+from bgrd.engine.desk import SILENT, Desk, Intake, turned
 from bgrd.engine.events import Blocked, Broken, Closed, Delayed, Event, Fed, Idle, Judged, Prepared, Report, Resumed
 from bgrd.engine.mailbox import Mailbox
 from bgrd.engine.pool import Assignment, Pool
@@ -81,9 +81,9 @@ class Dispatcher:
         self._mailbox.post(event)
         self._wake()
 
-    def add(self, committer: Committer, model: Callable[[], ModelChoice]) -> Desk:
+    def add(self, committer: Committer, model: Callable[[], ModelChoice], intake: Intake | None = None) -> Desk:
         """Serve a folder from now on; `model` finds its model's file and raises ModelFault where it is missing."""
-        desk = Desk(committer=committer, model=model)
+        desk = Desk(committer=committer, model=model, intake=intake)
         self._rota.add(desk)
         return desk
 
@@ -258,10 +258,14 @@ class Dispatcher:
         return None
 
     def _listen(self, desk: Desk, now: float) -> float | None:
-        """Tell when a folder's system calls stop coming back, and when they do again."""
+        """Tell when a folder's system calls stop coming back, whose lanes are then free, and when they do again."""
+        was = desk.silent
         if event := desk.listen(now):
             self._report(event, folder=desk.name, reason=SILENT if desk.silent else "")
-        return desk.late_at()
+        for job, active in self._active.items() if desk.silent and not was else ():
+            if active.desk is desk and self.pool.let_go(job):
+                desk.committer.requeue(job)
+        return desk.late_at(now)
 
     def _start_prepared(self) -> None:
         """Give prepared jobs to free lanes; one that must run alone waits until the others are through."""

@@ -27,7 +27,6 @@ __all__ = ["Assignment", "Limits", "Pool", "PoolEvents"]
 
 _LOOK_SECONDS = 0.25
 """How often the memory of busy lanes is looked at."""
-
 _BURY_SECONDS = 1.0
 _END_SECONDS = 5.0
 
@@ -100,8 +99,8 @@ class Pool:
 
     def answer(self, job: int, *, go: bool) -> None:
         """Answer a lane that said `hashed`, if it still waits for it; with `go` false it is free again."""
-        slot = next((slot for slot in self._slots.values() if slot.job == job and slot.stage == "answer"), None)
-        if slot is None:
+        slot = self._slot_of(job)
+        if slot is None or slot.stage != "answer":
             return
         if go and slot.assignment is not None:
             # Now that its model is loaded, and before it decodes: the lane waits for this answer.
@@ -118,9 +117,8 @@ class Pool:
             return False
         slot = self._choose(model.name)
         if slot.holds(model.name):
-            self._events.model_loaded(
-                Loaded(model=model.name, sha256=model.sha256 or "", seconds=0.0, resident_bytes=0), slot.process.pid
-            )
+            known = Loaded(model=model.name, sha256=model.sha256 or "", seconds=0.0, resident_bytes=0)
+            self._events.model_loaded(known, slot.process.pid)
             return True
         slot.confine(self.limits, memory_bytes=self.limits.memory_bytes)
         slot.load(model, threads=self.limits.threads)
@@ -182,10 +180,18 @@ class Pool:
 
     def cancel(self, job: int) -> bool:
         """End the lane that works on a job, which nobody is charged for; False where none does."""
-        slot = next((slot for slot in self._slots.values() if slot.job == job), None)
+        slot = self._slot_of(job)
         if slot is not None:
             self._remove(slot, kill=True)
         return slot is not None
+
+    def let_go(self, job: int) -> bool:
+        """Free the lane that a dead share holds with this job, uncharged; False where none is held."""
+        slot = self._slot_of(job)
+        if slot is not None and slot.held and slot.stage == "answer":
+            self.answer(job, go=False)
+            return True
+        return slot is not None and slot.held and self.cancel(job)
 
     def kill(self) -> list[int]:
         """End every lane at once; gives the jobs that were cut off, which nobody is charged for."""
@@ -223,6 +229,9 @@ class Pool:
         else:
             self._end(slot, fault)
 
+    def _slot_of(self, job: int) -> Slot | None:
+        return next((slot for slot in self._slots.values() if slot.job == job), None)
+
     def _choose(self, model: str) -> Slot:
         """Prefer an idle lane that holds the model, then a new lane, then any idle one."""
         idle = [slot for slot in self._slots.values() if slot.idle]
@@ -237,8 +246,7 @@ class Pool:
         try:
             process = self._start()
         except OSError as error:
-            text = f"a lane process cannot be started: {os.strerror(error.errno or 0)}"
-            raise DaemonFault(text) from error
+            raise DaemonFault(f"a lane process cannot be started: {os.strerror(error.errno or 0)}") from error
         slot = Slot(process=process, idle_since=self._clock(), oom_kills=kernel_oom_kills())
         self._slots[process.channel.fileno()] = slot
         self._watch(process.channel.fileno())

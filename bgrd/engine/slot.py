@@ -13,6 +13,7 @@ from bgrd.engine.process import LaneProcess
 from bgrd.engine.wire import Answer, Drop, Load, Work
 from bgrd.errors import DaemonFault, ModelFault
 from bgrd.job import ModelChoice
+from bgrd.kernel import blocked_in_file_call
 
 __all__ = ["Assignment", "Slot", "Stage"]
 
@@ -69,6 +70,11 @@ class Slot:
     def job(self) -> int | None:
         """The id of its job."""
         return None if self.assignment is None else self.assignment.work.job
+
+    @property
+    def held(self) -> bool:
+        """Whether its job waits for a file system or for the folder's thread, and not for this lane."""
+        return self.stage in {"read", "answer"} or (self.stage == "work" and blocked_in_file_call(self.process.pid))
 
     def confine(self, limits: Limits, *, memory_bytes: int) -> None:
         """Set the limits of what the lane does next; where the system refuses, that was told when it was started.

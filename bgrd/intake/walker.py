@@ -53,10 +53,11 @@ def seconds_slept() -> float:
 class Walker:
     """One folder's intake, from `start` to `stop`; may be called from any thread.
 
-    `beat` is when its loop last came round, on `clock`. `state` and `reason`, `mode` and `mode_reason`, `writing`
-    (files still being written, the first of them) and `settled` (all that was there is admitted) say how things
-    stand. `armed` is set once the folder is watched or found wanting, `first_walk_done` after the first whole walk.
-    What halts it is told once: `intake.broken` where nobody foresaw it, `intake.resumed` once files get in again.
+    `beat` is when its loop last came round or got on with its files, on `clock`, and `busy_since` the same while a
+    round is under way: a folder whose share is dead shows itself there. `state` and `reason`, `mode` and `mode_reason`,
+    `writing` (files still being written, the first of them) and `settled` (all that was there is admitted) say how
+    things stand. `armed` is set once the folder is watched or found wanting, `first_walk_done` after the first whole
+    walk. What halts it is told once: `intake.broken` where nobody foresaw it, `intake.resumed` once files get in again.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Walker:
         self.folder = folder
         self._journal = journal
         self.beat = clock()
+        self.busy_since: float | None = None
         self.state: WalkerState = "starting"
         self.reason = ""
         self.writing: tuple[bytes, ...] = ()
@@ -140,6 +142,11 @@ class Walker:
         return not self._thread.is_alive()
 
     @property
+    def well(self) -> bool:
+        """Say whether nothing was found wrong with the folder."""
+        return self.state in {"starting", "ready"}
+
+    @property
     def native_id(self) -> int:
         """The thread's id as the kernel knows it, 0 before it runs."""
         return self._thread.native_id or 0
@@ -175,6 +182,8 @@ class Walker:
             self.state = "stopped"
 
     def _is_stopping(self) -> bool:
+        """Say whether to end a long round early; asked before each file, which shows that they still answer."""
+        self.beat = self.busy_since = self._clock()
         return self._stopping
 
     def _sleep_until(self, wake_at: float) -> None:
@@ -185,7 +194,7 @@ class Walker:
 
     def round(self) -> float:
         """Do all that is due now and give when the next round is; the thread's own, or a test's in its stead."""
-        self.beat = now = self._clock()
+        self.beat = self.busy_since = now = self._clock()
         dirty, doubt = self._take_news()
         try:
             if self.state == "ready" or doubt is not None or now >= self._tick_at:
@@ -197,6 +206,7 @@ class Walker:
         except Exception as error:  # noqa: BLE001 - a thread that ends leaves a folder that is deaf without a word
             self._halt("stalled", f"{type(error).__name__}: {error}", now, trace=traceback.format_exc())
         self.armed.set()
+        self.busy_since = None
         return self._next_at()
 
     def _take_news(self) -> tuple[list[bytes], str | None]:
