@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["shown", "visible"]
+__all__ = ["line", "shown", "visible"]
+
+_TERMINAL_SPACES = "\x1c\x1d\x1e\x1f"
+"""Spaces to Python, separators of records to a terminal."""
 
 
 def shown(path: bytes) -> str:
@@ -14,9 +17,26 @@ def shown(path: bytes) -> str:
     return visible(path.decode("utf-8", "surrogateescape"))
 
 
+def line(text: str) -> str:
+    """Give words, ours or somebody's, as one line of harmless text; what is that already stays as it is.
+
+    Line breaks and other odd spaces become single spaces, whatever else cannot be seen is escaped. For sentences that
+    may have a stranger's words in them: what a library says of a broken file, or what a file says of itself.
+    """
+    if text.isprintable():
+        return text
+    return " ".join("".join(_spelt(character) for character in text).split())
+
+
 def visible(text: str) -> str:
     """Give a text with every character escaped that needs it."""
     return "".join(_escaped(character) for character in text)
+
+
+def _spelt(character: str) -> str:
+    if character.isprintable():
+        return character
+    return " " if character.isspace() and character not in _TERMINAL_SPACES else _escaped(character)
 
 
 def _escaped(character: str) -> str:

@@ -107,7 +107,10 @@ def hold(state_directory: Path, *, now: float | None = None) -> Lock:
     the directory cannot be used or its file system cannot lock.
     """
     try:
-        state_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Not mkdir's `parents`, which leaves those to the umask: where it is 0, anybody could put another in its place.
+        for place in reversed((state_directory, *state_directory.parents)):
+            if not place.exists():
+                place.mkdir(mode=0o700, exist_ok=True)
         fd = _locked_file(state_directory / _NAME)
         try:
             _write_holder(fd, now=time.time() if now is None else now)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bgrd.escape import shown
+from bgrd.escape import line, shown
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,30 @@ def test_shown_names_are_printable_and_tell_names_apart(names: list[bytes]) -> N
     texts = [shown(name) for name in names]
     assert all(text.isprintable() for text in texts)
     assert len(set(texts)) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ("as it was", "as it was"),
+        ("a\\nb", "a\\nb"),
+        ("two\nlines\r\n and\ttabs", "two lines and tabs"),
+        ("red \x1b[31m", "red \\x1b[31m"),
+        ("a\u202eb\u2028c", "a\\u202eb c"),
+        ("bytes \udcff", "bytes \\xff"),
+        ("\0", "\\x00"),
+    ],
+)
+def test_words_become_one_harmless_line(words: str, text: str) -> None:
+    """Line breaks become spaces, what cannot be seen is escaped, and what is harmless stays: also a second time."""
+    assert line(words) == text
+    assert line(text) == text
+
+
+@settings(deadline=None)
+@given(st.text())
+def test_any_words_become_one_harmless_line(words: str) -> None:
+    """Nothing gets through that ends a line, hides, or steers a terminal."""
+    told = line(words)
+    assert told.isprintable()
+    assert line(told) == told

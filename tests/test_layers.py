@@ -36,7 +36,8 @@ config.settings | delivery.beneath | delivery.ladder | engine.events | engine.li
 engine.verdict | models.session
 imaging.complete | intake.protocol | intake.settle | intake.watch | journal.ledger | journal.patience | models.catalogue
 telemetry.log
-config.values | delivery.naming | engine.capacity | engine.loop | engine.wire | intake.mounts | models.spec
+config.values | delivery.naming | delivery.ownership | engine.capacity | engine.loop | engine.wire | intake.mounts
+models.spec
 imaging.colour | imaging.metadata | imaging.picture | imaging.quiet | intake.ignore | intake.pace | journal.database
 engine.cage | engine.shape | journal.diagnosis | telemetry.notify | telemetry.status
 engine.gauge | engine.landlock | engine.seccomp | errors | escape | job | kernel | steps

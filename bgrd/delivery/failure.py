@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bgrd.delivery.notes import note_text, remove_note, write_note
+from bgrd.delivery.ownership import Ownership
 from bgrd.engine.verdict import ADVICE, Verdict
 from bgrd.job import Folder, Job
 from bgrd.journal.journal import Journal
@@ -16,6 +17,7 @@ class FailureNotes:
     def __init__(self, folder: Folder, journal: Journal) -> None:
         self._root = folder.failure_notes
         self._folder = folder.name
+        self._owner = Ownership(mode=folder.mode, group=folder.group)
         self._journal = journal
 
     def write(self, path: bytes, *, kind: str, reason: str, when: float) -> bytes | None:
@@ -24,7 +26,8 @@ class FailureNotes:
             return None
         self.remove(path)
         advice = ADVICE.get(kind, ADVICE["unknown"])
-        return write_note(self._root, path, text=note_text(path, reason=reason, when=when, advice=advice))
+        text = note_text(path, reason=reason, when=when, advice=advice)
+        return write_note(self._root, path, text=text, owner=self._owner)
 
     def remove(self, path: bytes) -> None:
         """Remove the note of a path, unless a user changed it."""

@@ -16,7 +16,9 @@ from pathlib import Path
 from bgrd.delivery.beneath import open_regular, opened_directory, split
 from bgrd.delivery.ladder import create_draft, drop_draft, move
 from bgrd.delivery.naming import hidden_note, noted
-from bgrd.escape import shown
+from bgrd.delivery.ownership import AS_MADE, Ownership
+from bgrd.errors import FolderFault
+from bgrd.escape import line, shown
 
 __all__ = ["note_text", "remove_note", "write_note"]
 
@@ -32,11 +34,13 @@ def note_text(path: bytes, *, reason: str, when: float, advice: str) -> str:
     """Say in a few sentences which file failed, why, when (seconds since the epoch, told in UTC) and what to do."""
     moment = datetime.fromtimestamp(when, tz=UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     file = f"No result was made from this file:\n\n    {shown(path)}\n"
-    return f"{file}\nWhy: {reason}\nWhen: {moment}\nWhat to do: {advice}\n"
+    return f"{file}\nWhy: {line(reason)}\nWhen: {moment}\nWhat to do: {advice}\n"
 
 
-def write_note(root: Path, path: bytes, *, text: str) -> bytes | None:
+def write_note(root: Path, path: bytes, *, text: str, owner: Ownership = AS_MADE) -> bytes | None:
     """Write `<root>/<path>.txt` and give its name below the root, or None where it cannot be written.
+
+    It and the directories made for it get what `owner` gives to results: it tells of names that are as private.
 
     Never replaces what is not our note of that same path: then `<path>-2.txt` is taken, and so on. The root is made if
     only it is missing. Durability is not promised: the journal knows the failure, the note only tells it.
@@ -45,9 +49,11 @@ def write_note(root: Path, path: bytes, *, text: str) -> bytes | None:
     try:
         with suppress(FileExistsError):
             root.mkdir()
-        with opened_directory(root, parent, made=lambda _: None) as directory:
-            name = _published(directory, path, content=_content(path, text))
-    except OSError:
+            with opened_directory(root) as directory:
+                owner.give_directory(directory)
+        with opened_directory(root, parent, made=owner.give_directory) as directory:
+            name = _published(directory, path, content=_content(path, text), owner=owner)
+    except (OSError, FolderFault):
         # A note is a courtesy: a failure that cannot be noted is still a failure, and in the log.
         return None
     return parent + b"/" + name if parent else name
@@ -72,9 +78,10 @@ def remove_note(root: Path, name: bytes, *, text: str | None = None) -> bool:
     return True
 
 
-def _published(directory: int, path: bytes, *, content: bytes) -> bytes:
+def _published(directory: int, path: bytes, *, content: bytes, owner: Ownership) -> bytes:
     draft = create_draft(directory, rung="hidden+link", spare=hidden_note(path))
     try:
+        owner.give(draft.fd)
         os.write(draft.fd, content)
         for name in noted(path):
             found = _read(name, directory=directory)

@@ -8,10 +8,8 @@ An earlier result is replaced as `delivery.replace` says.
 
 from __future__ import annotations
 
-import grp
 import os
 import re
-import stat
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,6 +25,7 @@ from bgrd.delivery.beneath import (
 )
 from bgrd.delivery.ladder import LADDER, Draft, Rung, create_draft, drop_draft, find_rung, publish_draft
 from bgrd.delivery.naming import candidates, hidden_probe, hidden_result
+from bgrd.delivery.ownership import Ownership
 from bgrd.delivery.replace import replace_earlier
 from bgrd.errors import FolderFault
 from bgrd.escape import shown
@@ -52,8 +51,7 @@ class Outbox:
         ladder: Sequence[Rung] = LADDER,
     ) -> None:
         self.root = root
-        self._mode = mode
-        self._group = group
+        self._owner = Ownership(mode=mode, group=group)
         self._min_free = min_free
         self._ladder = tuple(ladder)
         self._rungs: dict[int, Rung] = {}
@@ -69,7 +67,7 @@ class Outbox:
             self._ensure_room(directory)
             draft = create_draft(directory, rung=self._rung(directory), spare=hidden_probe(os.getpid()))
             try:
-                self._own(draft.fd)
+                self._owner.give(draft.fd)
                 os.write(draft.fd, b"bgrd")
                 os.fsync(draft.fd)
             finally:
@@ -90,12 +88,12 @@ class Outbox:
         parent, _ = split(target)
         with (
             folder_faults("outbox", self.root, path=target),
-            opened_directory(self.root, parent, made=self._own_directory) as directory,
+            opened_directory(self.root, parent, made=self._owner.give_directory) as directory,
         ):
             self._ensure_room(directory)
             draft = create_draft(directory, rung=self._rung(directory), spare=hidden_result(job_id, index))
             try:
-                self._own(draft.fd)
+                self._owner.give(draft.fd)
             except BaseException:
                 drop_draft(draft)
                 raise
@@ -110,7 +108,7 @@ class Outbox:
         # The directory is opened anew: the one the draft was made in may have been moved out of the outbox since.
         with (
             folder_faults("outbox", self.root, path=target),
-            opened_directory(self.root, parent, made=self._own_directory) as directory,
+            opened_directory(self.root, parent, made=self._owner.give_directory) as directory,
         ):
             return publish_draft(draft, name, directory=directory)
 
@@ -200,37 +198,6 @@ class Outbox:
                 f"{self._min_free // 10**6} MB are kept free (min_free): make room, bgrd goes on by itself"
             )
             raise FolderFault(message)
-
-    def _own(self, fd: int) -> None:
-        if self._group is not None:
-            _give_group(fd, self._group)
-        if self._mode is not None:
-            os.fchmod(fd, self._mode)
-
-    def _own_directory(self, fd: int) -> None:
-        if self._group is not None:
-            _give_group(fd, self._group)
-        if self._mode is not None:
-            # Whoever may read a result may pass through its directory, we may work in it, and what it inherited
-            # for the group of its files stays.
-            inherited = os.fstat(fd).st_mode & stat.S_ISGID
-            try:
-                os.fchmod(fd, self._mode | (self._mode & 0o444) >> 2 | 0o700 | inherited)
-            except PermissionError:
-                # RestrictSUIDSGID refuses to set the bit, even where it is set: the directory stays as it was made.
-                if not inherited:
-                    raise
-
-
-def _give_group(fd: int, group: str) -> None:
-    try:
-        os.fchown(fd, -1, grp.getgrnam(group).gr_gid)
-    except KeyError as error:
-        message = f"the group {group!r} of the outbox does not exist on this machine"
-        raise FolderFault(message) from error
-    except PermissionError as error:
-        message = f"results cannot be given to the group {group!r}: this user is not a member of it"
-        raise FolderFault(message) from error
 
 
 def _sha256_at(name: bytes, *, directory: int) -> str | None:
