@@ -67,6 +67,8 @@ class Told:
     models: dict[str, Fault] = field(default_factory=dict)
     loaded: list[str] = field(default_factory=list)
     missing: list[list[str]] = field(default_factory=list)
+    finished_messages: list[Finished] = field(default_factory=list)
+    stages: list[str] = field(default_factory=list)
 
     def lane_started(self, lane: int, missing: Sequence[str]) -> None:
         self.missing.append(list(missing))
@@ -76,10 +78,12 @@ class Told:
 
     def finished(self, message: Finished, lane: int) -> None:
         self.finished_jobs.append(message.job)
+        self.finished_messages.append(message)
 
     def faulted(self, job: int, fault: Fault, stage: str, trace: str) -> None:
         assert job not in self.faults
         self.faults[job] = fault
+        self.stages.append(stage)
 
     def model_loaded(self, message: Loaded, lane: int) -> None:
         self.loaded.append(message.model)
@@ -231,6 +235,34 @@ def test_descriptors_from_a_lane_are_closed(said: Message | bytes, scene: Scene)
     scene.say(said, [0, 0, 0])
     assert scene.gone
     assert len(open_files()) == before - 1  # the parent's end of the socket
+
+
+def test_the_words_of_a_lane_are_made_harmless(scene: Scene) -> None:
+    """What a library or a hostile lane says goes into journal, notes and terminals: one line, nothing hidden in it."""
+    for message in SCENE[:3]:
+        scene.say(message)
+    scene.say(changed(FAULTED, text="is\nbad \x1b[31m\u202e", stage="\x07"))
+    assert str(scene.told.faults[JOB]) == "is bad \\x1b[31m\\u202e"
+    assert scene.told.stages == ["\\x07"]
+
+
+def test_what_a_lane_notes_is_made_harmless(scene: Scene) -> None:
+    """So are the notes of a picture that is done, and the names of its stages; and what a lane says of its cage."""
+    scene.say(changed(Hello(pid=1), missing=["a\nb"]))
+    for message in SCENE[1:3]:
+        scene.say(message)
+    scene.say(changed(FINISHED, notes=["\x1b]0;x\x07"], seconds={"in\nfer": 1.0}, format="P\0"))
+    (finished,) = scene.told.finished_messages
+    assert finished.notes == ["\\x1b]0;x\\x07"]
+    assert (finished.seconds, finished.format) == ({"in fer": 1.0}, "P\\x00")
+    assert scene.told.missing == [["a b"]]
+
+
+def test_a_lane_greets_once(scene: Scene) -> None:
+    """A second greeting is nonsense: it could fill the log."""
+    scene.say(Hello(pid=1))
+    scene.say(Hello(pid=1))
+    assert scene.gone
 
 
 VALUES = st.recursive(

@@ -15,6 +15,7 @@ from bgrd.config.load import folders, load
 from bgrd.config.settings import Settings
 from bgrd.confined import confined
 from bgrd.errors import BusyError, StateError
+from bgrd.escape import line
 from bgrd.intake.guard import guarded, identify, record
 from bgrd.job import Folder
 from bgrd.journal.journal import Journal, open_journal
@@ -97,6 +98,6 @@ def _print(found: list[Finding]) -> None:
     table.add_column(no_wrap=True, style="bold")
     table.add_column(overflow="fold")
     for finding in found:
-        text = finding.text + (f"\n-> {finding.advice}" if finding.advice else "")
+        text = line(finding.text) + (f"\n-> {line(finding.advice)}" if finding.advice else "")
         table.add_row(_WORDS[finding.level], escape(finding.subject), escape(text))
-    Console(markup=True, highlight=False).print(table)
+    Console(markup=True, highlight=False, emoji=False).print(table)

@@ -16,6 +16,7 @@ from typing import Any
 
 from bgrd import __version__
 from bgrd.errors import BgrdError
+from bgrd.escape import line
 
 __all__ = ["entry", "main", "parser"]
 
@@ -103,7 +104,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = import_module(f"bgrd.cli.{options.command}")
         return int(command.command(options))
     except BgrdError as error:
-        print(f"bgrd: {error}", file=sys.stderr)
+        # A message may have several lines of ours, and words in them that are not.
+        print("bgrd: " + "\n".join(map(line, str(error).split("\n"))), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return 130

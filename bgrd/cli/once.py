@@ -21,7 +21,7 @@ from bgrd.config.load import custom_models, default_recipe, folders, load
 from bgrd.config.settings import Settings
 from bgrd.daemon import Daemon
 from bgrd.errors import CannotCreateError, ConfigError, ModelFault, StateError, UsageError
-from bgrd.escape import shown
+from bgrd.escape import line, shown
 from bgrd.intake.guard import mount_at
 from bgrd.intake.mounts import is_network
 from bgrd.job import OPEN_STATES, Job, State
@@ -50,7 +50,7 @@ _WAITING = frozenset(_REASONS)
 def command(options: argparse.Namespace) -> int:
     """Process and exit: 0, 1 where pictures failed or are left, 130 where a signal ended it. Raises BgrdError."""
     settings = load(options.config)
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False, emoji=False)
     progress = _progress(console, wanted=not options.no_progress)
     if options.file:
         return _files(options, settings, console, progress)
@@ -240,5 +240,5 @@ def _table(console: Console, rows: list[_Row]) -> None:
     table.add_column("")
     table.add_column("why", overflow="fold")
     for row in rows:
-        table.add_row(escape(shown(row.path)), row.word, escape(row.reason))
+        table.add_row(escape(shown(row.path)), row.word, escape(line(row.reason)))
     console.print(table)

@@ -17,7 +17,7 @@ from bgrd import __version__
 from bgrd.config.load import folders, load
 from bgrd.config.settings import Settings
 from bgrd.errors import StateError
-from bgrd.escape import shown
+from bgrd.escape import line, shown
 from bgrd.job import Job, State
 from bgrd.journal.journal import open_journal
 from bgrd.lock import holder
@@ -67,9 +67,9 @@ def _facts(settings: Settings) -> dict[str, Any]:
             "inbox": _name(os.fsencode(folder.inbox)),
             "outbox": _name(os.fsencode(folder.outbox)),
             "state": said.get("state", "" if running else "not running"),
-            "reason": said.get("reason", ""),
+            "reason": line(said.get("reason", "")),
             "watch": said.get("watch", ""),
-            "watch_reason": said.get("watch_reason", ""),
+            "watch_reason": line(said.get("watch_reason", "")),
             "writing": [
                 _name(name if isinstance(name, bytes) else os.fsencode(name)) for name in said.get("writing", [])
             ],
@@ -127,7 +127,7 @@ def _job(job: Job) -> dict[str, Any]:
         "path": _name(job.path),
         "state": job.state.value,
         "kind": job.kind,
-        "reason": _UNAPPLIED if job.state is State.COMMITTED else job.reason or _REASONS.get(job.state, ""),
+        "reason": _UNAPPLIED if job.state is State.COMMITTED else line(job.reason) or _REASONS.get(job.state, ""),
         "due": job.due if job.due not in {0.0, float("inf")} else None,
     }
 
@@ -140,7 +140,7 @@ def _name(name: bytes) -> dict[str, str]:
 
 
 def _print(facts: dict[str, Any]) -> None:
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     console.print(escape(_headline(facts)))
     if facts["journal"]:
         counted = "the counts are what bgrd told last" if facts["running"] else "nothing could be counted"
@@ -148,15 +148,15 @@ def _print(facts: dict[str, Any]) -> None:
     console.print(_table(facts))
     for name, folder in facts["folders"].items():
         watch = f" ({folder['watch']}: {folder['watch_reason']})" if folder["watch"] else ""
-        line = f"{name}: {folder['inbox']['name']} -> {folder['outbox']['name']}{watch}"
-        console.print(escape(line), soft_wrap=True)
+        told = f"{name}: {folder['inbox']['name']} -> {folder['outbox']['name']}{watch}"
+        console.print(escape(told), soft_wrap=True)
         if folder["reason"]:
             console.print(f"{escape(name)}: {escape(folder['reason'])}", soft_wrap=True)
         for writing in folder["writing"]:
             console.print(f"{escape(name)}: {escape(writing['name'])} is still being written")
     for job in facts["troubled"]:
-        line = f"{job['state']}: {job['folder']}/{job['path']['name']}: {job['reason']}"
-        console.print(escape(line), soft_wrap=True)
+        told = f"{job['state']}: {job['folder']}/{job['path']['name']}: {job['reason']}"
+        console.print(escape(told), soft_wrap=True)
 
 
 def _headline(facts: dict[str, Any]) -> str:

@@ -17,7 +17,7 @@ from bgrd.engine import blame
 from bgrd.engine.capacity import Limits
 from bgrd.engine.listener import PoolEvents
 from bgrd.engine.process import LaneProcess, kernel_oom_kills, start_lane
-from bgrd.engine.scrutiny import objection
+from bgrd.engine.scrutiny import harmless, objection
 from bgrd.engine.slot import Assignment, Slot
 from bgrd.engine.wire import Answer, Faulted, Finished, Hashed, Hello, Loaded, Message, WireError, close_all
 from bgrd.errors import FAULTS, DaemonFault, Fault, UnknownFault
@@ -148,7 +148,7 @@ class Pool:
         if odd := "a lane sends no descriptors" if descriptors else objection(message, slot):
             self._end(slot, UnknownFault(f"the process working on it sent nonsense: {odd}"))
             return
-        self._take(slot, message)
+        self._take(slot, harmless(message))
 
     def _take(self, slot: Slot, message: Message) -> None:
         match message:

@@ -6,11 +6,13 @@ A lane parses hostile bytes: whatever it says is believed only where it fits its
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from bgrd.engine.slot import Slot
 from bgrd.engine.wire import Faulted, Finished, Hashed, Hello, Loaded, Message
+from bgrd.escape import line
 
-__all__ = ["objection"]
+__all__ = ["harmless", "objection"]
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -34,6 +36,24 @@ def objection(message: Message, slot: Slot) -> str:
         case _:
             fits = False
     return "" if fits else f"{type(message).__name__} was not to be expected"
+
+
+def harmless(message: Message) -> Message:
+    """Give a message whose words can go anywhere: into the log, the journal, a note, a terminal.
+
+    They may be a stranger's: libraries quote broken files, models name their parts, and a lane may be taken over.
+    """
+    match message:
+        case Finished():
+            seconds = {line(stage): value for stage, value in message.seconds.items()}
+            notes = [line(note) for note in message.notes]
+            return replace(message, format=line(message.format), notes=notes, seconds=seconds)
+        case Faulted():
+            return replace(message, text=line(message.text), stage=line(message.stage))
+        case Hello():
+            return replace(message, missing=[line(name) for name in message.missing])
+        case _:
+            return message
 
 
 def _has_all_products(message: Finished, slot: Slot) -> bool:

@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, MutableMapping
 from threading import Lock
 
+from bgrd.escape import line
+
 __all__ = ["Beats", "Notifier"]
 
 _SEND_SECONDS = 1.0
@@ -126,5 +128,5 @@ def _address(text: str) -> str:
 
 
 def _status(text: str) -> str:
-    """Give the STATUS line; a line break would start another assignment."""
-    return "STATUS=" + " ".join(text.split())
+    """Give the STATUS line; a line break would start another assignment, and people read it on a terminal."""
+    return "STATUS=" + line(text)
