@@ -1,9 +1,9 @@
 """What a picture that took its lane over would try, one thing after the other, from inside the real cage.
 
 `attempts` gives each by its name; `outcome` makes one and gives the error's name, or "done". As a program,
-`hostile_program.py WALLS FACTS` enters the cage with both walls, or with one of them switched off ("landlock" or
-"seccomp" alone), and prints what came of it as JSON. Nobody may be hurt where a wall does not hold: signals are 0,
-limits and rights stay as they are, and what would be a bomb is one child that ends at once.
+`hostile_program.py WALLS FACTS` enters the cage with "both" walls, with "landlock" or "seccomp" alone, with "none", or
+with seccomp by "prctl", and prints what came of it as JSON. Nobody may be hurt where a wall does not hold: signals are
+0, limits and rights stay as they are, and what would be a bomb is one child that ends at once.
 """
 
 from __future__ import annotations
@@ -179,6 +179,8 @@ def main() -> None:
     walls, facts = sys.argv[1], json.loads(sys.argv[2])
     if walls == "landlock":
         seccomp.confine = missing  # type: ignore[assignment]
+    if walls == "prctl":  # as below systemd 252's @system-service, which has no seccomp(2)
+        vars(seccomp)["_SECCOMP_CALLS"] = (10_000, 10_000)
     if walls == "seccomp":
         landlock.confine = missing
     facts["parent"] = os.getppid()

@@ -103,9 +103,10 @@ def test_the_attempts_would_succeed_without_a_cage(facts: dict[str, Any]) -> Non
     assert not untouched(facts)
 
 
-def test_nothing_gets_out(facts: dict[str, Any]) -> None:
+@pytest.mark.parametrize("walls", ["both", "prctl"])
+def test_nothing_gets_out(walls: str, facts: dict[str, Any]) -> None:
     """With both walls every single attempt is refused, and by the cage: not because it was made badly."""
-    said = caged("both", facts)
+    said = caged(walls, facts)
     needs(said, "seccomp")
     assert said["missing"] == [] or "landlock" in said["missing"][0]
     assert {name: outcome for name, outcome in said["tried"].items() if outcome != "EPERM"} == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -166,6 +167,26 @@ def test_start_reload_and_stop(service: Service) -> None:
     assert '"clean": true' in service.log
     assert {job.attempts for job in house.jobs()} == {0}
     assert not house.lanes()
+
+
+def test_lanes_are_shut_in_below_the_units_own_filter(service: Service) -> None:
+    """The unit's list of calls takes nothing from the cage: the lanes lack nothing, and still do every step."""
+    service.install()
+    assert service.systemctl("start", "bgrd.service").returncode == 0
+    check = service.drop("a.jpg")
+    service.until(lambda: service.delivered("a.png"))
+    check_result(service.house.outbox / "a.png", check)
+    assert '"lane.loose"' not in service.log
+    (lane, *_) = service.house.lanes()
+    assert filters(lane) == filters(service.pid) + 1 > 1
+
+
+def filters(pid: int) -> int:
+    """Give how many lists of calls hold a process in; skip where the kernel does not count them."""
+    found = re.search(r"^Seccomp_filters:\s+(\d+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    if found is None:
+        pytest.skip("this kernel does not count filters")
+    return int(found[1])
 
 
 def test_a_broken_model_keeps_ready_from_nobody(service: Service) -> None:
