@@ -133,6 +133,43 @@ def test_landlock_holds_files_and_programs_alone(facts: dict[str, Any]) -> None:
     assert untouched(facts)
 
 
+@pytest.mark.parametrize(
+    ("before", "missing"),
+    [
+        (
+            "import threading, time; threading.Thread(target=time.sleep, args=(60,), daemon=True).start()",
+            "one thread: 1 more are running and stay outside",
+        ),
+        (
+            "import platform; platform.machine = lambda: 'riscv64'",
+            "seccomp: no list of system calls for riscv64 yet",
+        ),
+        (
+            "import errno; from bgrd.engine import landlock; landlock._CREATE_RULESET = 10_000",
+            "landlock: this kernel has none",
+        ),
+    ],
+)
+def test_what_does_not_hold_is_told(before: str, missing: str) -> None:
+    """A thread that stays outside, an unknown machine, an older kernel: each by name with its reason."""
+    code = f"{before}\nfrom bgrd.engine.cage import enter; print(*enter().missing, sep='\\n')"
+    environment = {**os.environ, "PYTHONPATH": str(HOSTILE.parents[1])}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert missing in done.stdout.splitlines()
+
+
+def test_a_door_that_stands_open_is_told() -> None:
+    """What the kernel says it holds is tried: a filter that lets a file be opened is not believed."""
+    code = (
+        "from bgrd.engine import cage, landlock, seccomp\n"
+        "seccomp.confine = lambda machine: None\nlandlock.confine = lambda: 9\nprint(cage.enter().missing)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(HOSTILE.parents[1])}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert "files: one could still be opened" in done.stdout
+    assert "network: a socket could still be made" in done.stdout
+
+
 # The filter itself, run by an interpreter of the few instructions it has; also for the machine this is not.
 
 ARCHES = dict(zip(MACHINES, (0xC000003E, 0xC00000B7), strict=True))

@@ -118,8 +118,12 @@ def test_no_lane_means_no_open_descriptors(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_lane_has_no_thread_pools_and_no_ear_of_the_service_manager() -> None:
     """The environment is the daemon's but for that."""
-    environment = lane_environment({"NOTIFY_SOCKET": "/x", "WATCHDOG_USEC": "1", "OMP_NUM_THREADS": "8", "A": "b"})
-    assert environment == {"A": "b", "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    given = {"NOTIFY_SOCKET": "/x", "WATCHDOG_USEC": "1", "OMP_NUM_THREADS": "8", "OPENBLAS_NUM_THREADS": "8", "A": "b"}
+    environment = lane_environment(given)
+    pools = {name: value for name, value in environment.items() if name.endswith("_NUM_THREADS")}
+    assert len(pools) == 4
+    assert set(pools.values()) == {"1"}
+    assert environment == {"A": "b", "PYTHONDONTWRITEBYTECODE": "1", **pools}
 
 
 def test_the_kernels_count_of_memory_kills_is_a_number() -> None:

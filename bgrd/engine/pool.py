@@ -102,8 +102,7 @@ class Pool:
         slot = self._slot_of(job)
         if slot is None or slot.stage != "answer":
             return
-        if go and slot.assignment is not None:
-            # Now that its model is loaded, and before it decodes: the lane waits for this answer.
+        if go and slot.assignment is not None:  # its model is loaded, and it waits for this answer before it decodes
             slot.confine(self.limits, memory_bytes=slot.assignment.work.memory_bytes)
         slot.send(Answer(job=job, go=go))
         if go:
@@ -153,9 +152,7 @@ class Pool:
     def _take(self, slot: Slot, message: Message) -> None:
         match message:
             case Hello():
-                slot.greeted = True
-                missing = [*message.missing, slot.process.unlimited()]
-                self._events.lane_started(slot.process.pid, [name for name in missing if name])
+                self._events.lane_started(slot.process.pid, slot.greet(message))
             case Loaded():
                 self._loaded(slot, message)
             case Hashed():

@@ -17,6 +17,9 @@ from bgrd.engine.wire import Channel
 __all__ = ["LaneProcess", "kernel_oom_kills", "lane_environment", "start_lane"]
 
 
+_THREAD_POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "MKL_NUM_THREADS")
+"""What numpy's libraries of linear algebra ask, each its own first."""
+
 _USER_TICKS, _SYSTEM_TICKS, _THREADS = 14, 15, 20
 
 
@@ -105,9 +108,12 @@ class LaneProcess:
 
 
 def lane_environment(environment: dict[str, str]) -> dict[str, str]:
-    """Give a lane's environment: no notify socket, and no thread pools beside onnxruntime's own."""
+    """Give a lane's environment: no notify socket, and no thread pools beside onnxruntime's own.
+
+    Whatever the user has set for other programs: a thread that starts with a library stays outside the cage.
+    """
     kept = {name: value for name, value in environment.items() if name not in {"NOTIFY_SOCKET", "WATCHDOG_USEC"}}
-    return kept | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    return kept | dict.fromkeys(_THREAD_POOLS, "1") | {"PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def start_lane(arguments: tuple[str, ...] = ("-P", "-m", "bgrd.engine.lane")) -> LaneProcess:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from bgrd.engine.capacity import Limits
 from bgrd.engine.process import LaneProcess
-from bgrd.engine.wire import Answer, Drop, Load, Work
+from bgrd.engine.wire import Answer, Drop, Hello, Load, Work
 from bgrd.errors import DaemonFault, ModelFault
 from bgrd.job import ModelChoice
 from bgrd.kernel import blocked_in_file_call
@@ -75,6 +75,11 @@ class Slot:
     def held(self) -> bool:
         """Whether its job waits for a file system or for the folder's thread, and not for this lane."""
         return self.stage in {"read", "answer"} or (self.stage == "work" and blocked_in_file_call(self.process.pid))
+
+    def greet(self, message: Hello) -> list[str]:
+        """Note that the lane runs; gives what was to hold it in and does not, by name and reason."""
+        self.greeted = True
+        return [name for name in (*message.missing, self.process.unlimited()) if name]
 
     def confine(self, limits: Limits, *, memory_bytes: int) -> None:
         """Set the limits of what the lane does next; where the system refuses, that was told when it was started.
