@@ -420,3 +420,12 @@ def test_version_is_what_lstat_tells(world: World) -> None:
         ctime_ns=found.st_ctime_ns,
         inode=found.st_ino,
     )
+
+
+def test_a_kept_source_leaves_a_hidden_file_of_another_alone(world: World) -> None:
+    """A file that has this job's hidden name while the source has its own is neither moved nor renamed."""
+    world.hidden.write_bytes(b"of another")
+    before = world.found()
+    assert world.apply_open("keep") == Applied(outcome="kept")
+    assert world.apply("keep") == Applied(outcome="kept")
+    assert world.found() == before

@@ -141,7 +141,8 @@ def apply_policy(
 def _apply(policy: Policy, source: _Source, *, archive: Path) -> Applied:
     resumed = _left_hidden(source)
     if policy == "keep":
-        if resumed:
+        # While the source stands under its own name, the hidden file is another's: a lost journal's, or synced here.
+        if resumed and not _stands(source):
             _put_back(source)
         return Applied(outcome="kept")
     if not resumed and _lstat(source.name, directory=source.directory) is None:
@@ -242,6 +243,11 @@ def _left_hidden(source: _Source) -> bool:
         return True
     os.unlink(source.hidden, dir_fd=source.directory)
     return False
+
+
+def _stands(source: _Source) -> bool:
+    found = _lstat(source.name, directory=source.directory)
+    return found is not None and _same_bytes_likely(source, found)
 
 
 def _put_back(source: _Source) -> None:
