@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bgrd.delivery.claim import Claim, drop_claim
 from bgrd.delivery.commit import deliver, finish, results_intact
 from bgrd.delivery.outbox import Draft, Outbox
 from bgrd.errors import ChangedFault, FileFault, FolderFault, UnknownFault
 from bgrd.job import Policy, Product, State
+from bgrd.journal.journal import Journal
 from tests.workshop import MASKED, Workshop, digest, finished, hashed
 
 
@@ -328,3 +334,40 @@ def test_a_source_that_cannot_be_archived_leaves_the_job_committed(tmp_path: Pat
 def test_no_results_are_not_intact(shop: Workshop) -> None:
     """A job without recorded results has nothing that could stand for it."""
     assert not results_intact(shop.outbox, ())
+
+
+def test_names_that_differ_by_case_alone_share_an_outbox_without_case(shop: Workshop) -> None:
+    """Where `a.png` is another word for `A.png`, the second source's result takes the next name; neither is lost.
+
+    A hard link stands for the file system's own idea of what `a.png` is.
+    """
+    shop.drop("A.jpg", b"upper")
+    assert work(shop, b"result of A") == [b"A.png"]
+    os.link(shop.folder.outbox / "A.png", shop.folder.outbox / "a.png")
+    shop.drop("a.jpg", b"lower")
+    assert work(shop, b"result of a") == [b"a.jpg.png"]
+    (shop.folder.outbox / "a.png").unlink()
+    assert shop.results() == {"A.png": b"result of A", "a.jpg.png": b"result of a"}
+
+
+_PLACES = st.sampled_from([b"", b"d/", b"_failed/", b"_FAILED/", b"_failed_/"])
+_STEMS = st.sampled_from([b"a", b"A", b"a.jpg", b"a.jpg-2", b"a.png", b"x" * 250, b"x" * 249 + b"y", b"\xc3\xbc" * 125])
+_SUFFIXES = st.sampled_from([b"", b".jpg", b".JPG", b".png", b".webp", b".jpeg"])
+_PATHS = st.tuples(_PLACES, _STEMS, _SUFFIXES).map(b"".join).filter(lambda path: len(path.rpartition(b"/")[2]) <= 255)
+
+
+@settings(max_examples=15, deadline=None)
+@given(paths=st.lists(_PATHS, min_size=2, max_size=8, unique=True), again=st.randoms(use_true_random=False))
+def test_no_two_sources_ever_share_a_result(paths: list[bytes], again: Random) -> None:
+    """Whatever names compete, in whatever order, first or dropped again: each source keeps one result of its own."""
+    with tempfile.TemporaryDirectory() as root, closing(Journal(Path(root) / "journal.db")) as journal:
+        shop = Workshop(Path(root), journal=journal)
+        mapping = {}
+        for path in paths:
+            shop.drop(os.fsdecode(path), b"first " + path)
+            mapping[path] = work(shop, b"result of first " + path)
+        assert len({target for targets in mapping.values() for target in targets}) == len(paths)
+        for path in again.sample(paths, len(paths)):
+            shop.drop(os.fsdecode(path), b"second " + path)
+            assert work(shop, b"result of second " + path) == mapping[path]
+        assert shop.results() == {os.fsdecode(mapping[path][0]): b"result of second " + path for path in paths}
