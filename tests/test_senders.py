@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
+import sys
 import threading
 from collections import Counter
 from collections.abc import Mapping
@@ -180,3 +183,48 @@ def test_the_library_gives_the_same(evidence: Evidence) -> None:
     with Image.open(evidence.house.outbox / "cp.png") as result:
         assert np.array_equal(np.asarray(cut), np.asarray(result))
         assert cut.info.get("icc_profile") == result.info.get("icc_profile") is not None
+
+
+def test_a_file_nobody_may_read_yet(tmp_path: Path) -> None:
+    """What may not be read waits with that reason, uncharged, and is done once it may be; its neighbour is not held."""
+    if os.geteuid() == 0 and shutil.which("setpriv") is None:
+        pytest.skip("nothing is forbidden to root, and there is no setpriv")
+    bound = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all") if not os.geteuid() else ()
+    house = House(tmp_path / "house").folders()
+    house.configure("[defaults]\nrescan_seconds = 1\n")
+    data = phone_photo()
+    with Daemon(house, program=(*bound, sys.executable, "-m", "bgrd", "run")) as daemon:
+        daemon.ready()
+        hidden = house.inbox / ".forbidden.jpg"
+        hidden.write_bytes(data)
+        hidden.chmod(0)
+        hidden.rename(house.inbox / "forbidden.jpg")
+        waiting = daemon.heard("job.waiting", path="forbidden.jpg")[0]
+        assert waiting["kind"] == "file"
+        assert "ermission denied" in waiting["reason"]
+        (house.inbox / "neighbour.jpg").write_bytes(data)
+        daemon.done(["neighbour.jpg"])
+        (house.inbox / "forbidden.jpg").chmod(0o600)
+        daemon.done(["forbidden.jpg"])
+        assert daemon.stop() == 0
+    assert len(house.results()) == 2
+    assert {job.attempts for job in house.jobs()} == {0}
+
+
+def test_a_link_to_a_file_elsewhere_is_all_that_is_deleted(tmp_path: Path) -> None:
+    """Of a hard link, of two of them too, `delete` removes the names in the inbox and never the file elsewhere."""
+    house = House(tmp_path / "house").folders()
+    house.configure('[defaults]\npolicy = "delete"\n')
+    elsewhere = house.root / "album.jpg"
+    elsewhere.write_bytes(phone_photo())
+    with Daemon(house) as daemon:
+        daemon.ready()
+        for name in ("one.jpg", "two.jpg"):
+            (house.inbox / name).hardlink_to(elsewhere)
+        daemon.until(lambda: not list(house.inbox.iterdir()))
+        daemon.until(lambda: _settled(house, 2))
+        assert daemon.stop() == 0
+        assert not daemon.events("job.failed")
+    assert sorted(house.results()) == ["one.png", "two.png"]
+    assert elsewhere.read_bytes() == phone_photo()
+    assert elsewhere.stat().st_nlink == 1
