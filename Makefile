@@ -16,7 +16,7 @@ test-long: $(VENV)/dev
 	$(BIN)/pytest -m long
 
 soak: $(VENV)/dev
-	$(BIN)/python bench/soak.py
+	$(BIN)/python -m bench.soak $(MINUTES)
 
 bench: $(VENV)/dev
 	$(BIN)/python bench/photos.py

@@ -1,101 +1,115 @@
-"""Runs the daemon for a long time on made pictures and watches that nothing grows: `python bench/soak.py [MINUTES]`.
+"""Runs a real daemon for a long time on mixed work and sprinkled faults and watches that nothing grows.
 
-Every round drops pictures of several sizes, a broken one among them, and notes memory, descriptors and threads of the
-daemon once it is done with them. The second half of the run must not lie above the first.
+    python -m bench.soak [MINUTES [PNG]]
+
+Round after round: pictures of all sizes and formats for three folders with different policies and models, one fault
+among them, then a check of every single result, then a rest in which the lanes go. Rests are compared with rests:
+memory, descriptors, threads and watches may not grow by more than `bench.gauges.LIMITS` says. Figures are printed;
+the samples go to a PNG and, beside it, to a JSON file. Ends with 1 where something grew or a promise did not hold.
 """
 
 from __future__ import annotations
 
-import os
-import subprocess
+import json
+import random
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from dataclasses import asdict
+from itertools import cycle
 from pathlib import Path
-from statistics import median
 
-import numpy as np
-from PIL import Image
+from bench.faults import FAULTS
+from bench.gauges import LIMITS, Sample, Sampler, trend
+from bench.load import Load
+from bench.plot import plot
+from tests.daemons import Daemon
+from tests.houses import House
 
-SIZES = ((320, 240), (800, 600), (1600, 1200))
-ROUND_SECONDS = 120
-
-
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    """Wait for what a round leads to; raises TimeoutError."""
-    deadline = time.monotonic() + ROUND_SECONDS
-    while not condition():
-        if time.monotonic() > deadline:
-            text = f"{what} took longer than {ROUND_SECONDS} seconds"
-            raise TimeoutError(text)
-        time.sleep(0.05)
-
-
-def drop(inbox: Path, number: int) -> int:
-    """Drop one picture of each size and one that is none; gives how many results are to come."""
-    noise = np.random.default_rng(number)
-    for width, height in SIZES:
-        ground = np.full((height, width, 3), noise.integers(60, 200, 3), np.uint8)
-        ground[height // 4 : -height // 4, width // 3 : -width // 3] = noise.integers(0, 255, 3)
-        hidden = inbox / f".{number}-{width}.jpg"
-        Image.fromarray(ground).save(hidden, "JPEG")
-        hidden.rename(inbox / hidden.name[1:])
-    (inbox / f"{number}-broken.jpg").write_text("not a picture")
-    return len(SIZES)
-
-
-def gauge(pid: int) -> tuple[int, int, int]:
-    """Give resident KiB, open descriptors and threads of the daemon."""
-    fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":" in line)
-    return int(fields["VmRSS"].split()[0]), len(os.listdir(f"/proc/{pid}/fd")), int(fields["Threads"])
+ROUNDS = 24
+"""How many rounds a run aims at, within the bounds of `ROUND_SECONDS`."""
+ROUND_SECONDS = (10.0, 50.0)
+REST_SECONDS = 6.0
+UNLOAD_SECONDS = 3.5
+"""The daemon of `bench.load` lets idle lanes go after 2 seconds: from here on it rests."""
+_MEBIBYTE = 2**20
 
 
 def main() -> int:
-    """Soak, print the figures, and end with 1 where something grew."""
-    minutes = float(sys.argv[1]) if len(sys.argv) > 1 else 20.0
-    with tempfile.TemporaryDirectory() as home:
-        environment = {**os.environ, "HOME": home, "BGRD_MIN_FREE": "0"}
-        for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR"):
-            environment.pop(name, None)
-        daemon = subprocess.Popen([sys.executable, "-m", "bgrd", "run"], env=environment, stderr=subprocess.DEVNULL)
-        inbox, outbox = Path(home, "bgr/inbox"), Path(home, "bgr/outbox")
+    """Soak, print the figures, draw them, and end with 1 where something grew."""
+    minutes = float(sys.argv[1]) if len(sys.argv) > 1 and sys.argv[1] else 20.0
+    picture = Path(sys.argv[2] if len(sys.argv) > 2 else "build/soak.png")
+    with tempfile.TemporaryDirectory(prefix="soak-") as root:
+        house = House(Path(root) / "house")
+        Load.prepare(house)
+        with Daemon(house) as daemon:
+            daemon.ready()
+            samples, marks, load = soak(house, daemon, seconds=minutes * 60)
+            lines = judged(samples)
+            assert daemon.stop() == 0
+    sent = f"{load.done} results checked, {load.withdrawn} taken back, {load.crashed} failed with their lane"
+    figures = [f"{minutes:g} minutes: {sent}, {len(marks)} faults", *lines]
+    print("\n".join(figures))
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    facts = {"figures": figures, "marks": marks, "samples": [asdict(sample) for sample in samples]}
+    picture.with_suffix(".json").write_text(json.dumps(facts))
+    plot(samples, picture, title=figures[0], marks=marks)
+    print(f"drawn to {picture}")
+    return 1 if any("GREW" in line or "not judged" in line for line in lines) else 0
+
+
+def soak(house: House, daemon: Daemon, *, seconds: float) -> tuple[list[Sample], list[tuple[float, str]], Load]:
+    """Go round until the time is over; gives the samples, when each fault began, and the load's account."""
+    load = Load(house, daemon, random.Random(1))
+    sampler = Sampler(daemon.pid, journal=house.state / "journal.db", lanes=house.lanes, jobs=load.jobs)
+    round_seconds = min(max(seconds / ROUNDS, ROUND_SECONDS[0]), ROUND_SECONDS[1])
+    began, marks = time.monotonic(), []
+    faults = cycle(load.chance.sample(list(FAULTS), len(FAULTS)))
+    try:
+        while time.monotonic() - began < seconds:
+            until = time.monotonic() + round_seconds - REST_SECONDS
+            sampler.phase = "work"
+            load.send(20)
+            fault = next(faults)
+            marks.append((time.monotonic() - began, fault))
+            FAULTS[fault](load)
+            while time.monotonic() < until:
+                if load.jobs()[0] < 30:
+                    load.send(5)
+                time.sleep(0.2)
+            load.settle()
+            sampler.phase = "calm"
+            time.sleep(UNLOAD_SECONDS)
+            sampler.phase = "rest"
+            time.sleep(REST_SECONDS - UNLOAD_SECONDS)
+    finally:
+        sampler.stop()
+    return sampler.samples, marks, load
+
+
+def judged(samples: list[Sample]) -> list[str]:
+    """Say of each gauge how it went; GREW stands where that is more than allowed."""
+    lines = []
+    for limit in LIMITS:
         try:
-            wait_until(inbox.is_dir, "starting")
-            gauges = soak(daemon.pid, inbox, outbox, until=time.monotonic() + minutes * 60)
-        finally:
-            daemon.terminate()
-            daemon.wait(90)
-    return judge(gauges)
-
-
-def soak(pid: int, inbox: Path, outbox: Path, *, until: float) -> list[tuple[int, int, int]]:
-    """Drop round after round; gives the gauges after each."""
-    gauges, number, results = [], 0, 0
-    while time.monotonic() < until:
-        number += 1
-        results += drop(inbox, number)
-        note = outbox / f"_failed/{number}-broken.jpg.txt"
-        wait_until(lambda wanted=results: len(list(outbox.glob("*.png"))) == wanted, f"round {number}")  # type: ignore[misc]
-        wait_until(note.exists, f"the note of round {number}")
-        gauges.append(gauge(pid))
-    return gauges
-
-
-def judge(gauges: list[tuple[int, int, int]]) -> int:
-    """Compare the second half of the run with the first, its first tenth left out."""
-    gauges = gauges[len(gauges) // 10 :]
-    first, second = gauges[: len(gauges) // 2], gauges[len(gauges) // 2 :]
-    if not first:
-        print("too few rounds to tell anything")
-        return 1
-    grown = 0
-    for index, (name, allowed) in enumerate((("resident KiB", 1.05), ("descriptors", 1.0), ("threads", 1.0))):
-        before, after = median(each[index] for each in first), median(each[index] for each in second)
-        grown += after > before * allowed
-        print(f"{name:13} first half {before:9.0f}, second half {after:9.0f}, ratio {after / before:.3f}")
-    print(f"{len(gauges)} rounds; {'something grew' if grown else 'nothing grew'}")
-    return 1 if grown else 0
+            found = trend(samples, limit)
+        except ValueError as error:
+            return [f"not judged: {error}"]
+        unit, word = (_MEBIBYTE, " MiB") if limit.per_hour else (1, "")
+        lines.append(
+            f"{limit.gauge:12} at rest: first half {found.first / unit:.2f}{word}, second half "
+            f"{found.second / unit:.2f}{word}; {found.per_hour / unit:+.2f}{word} an hour, "
+            f"{found.growth / unit:+.2f}{word} over the run, allowed {found.allowed / unit:.2f}{word}"
+            f"{': GREW' if found.grows else ''}"
+        )
+    ended = samples[-1].ended_jobs - samples[0].ended_jobs
+    spent = samples[-1].cpu - samples[0].cpu
+    peak = max(sample.private for sample in samples)
+    cost = f"{1000 * spent / max(ended, 1):.1f} ms of the daemon's own processor time each"
+    journal = samples[-1].journal
+    lines.append(f"peak private {peak / _MEBIBYTE:.1f} MiB; {ended} jobs ended, {cost}")
+    lines.append(f"journal {journal / _MEBIBYTE:.2f} MiB, {journal / max(ended, 1):.0f} bytes a job")
+    return lines
 
 
 if __name__ == "__main__":
