@@ -5,6 +5,7 @@
     +-- NoInputError              66  a named file or folder is not there
     +-- CannotCreateError         73  an output cannot be made
     +-- StateError                74  the journal cannot be read or written
+    |   +-- JournalError          65  it is damaged, or another program's or version's
     +-- BusyError                 75  another bgrd holds this state or inbox
     +-- ConfigError               78  the configuration is wrong; names the key
     +-- Fault                         a job could not be finished; `policy` says what follows
@@ -47,6 +48,7 @@ __all__ = [
     "FormatFault",
     "IncompleteFault",
     "InputFault",
+    "JournalError",
     "MemoryFault",
     "ModelFault",
     "NoInputError",
@@ -91,6 +93,15 @@ class StateError(BgrdError):
     def __init__(self, message: str, *, transient: bool = False) -> None:
         super().__init__(message)
         self.transient = transient
+
+
+class JournalError(StateError):
+    """The journal's file is damaged, no journal, or of a newer bgrd: nothing mends that but the user; says how."""
+
+    exit_code = os.EX_DATAERR
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, transient=False)
 
 
 class BusyError(BgrdError):

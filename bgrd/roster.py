@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from bgrd.engine.dispatch import Dispatcher, Report
-from bgrd.engine.events import Fed
+from bgrd.engine.events import Broken, Fed
 from bgrd.engine.pool import Pool
 from bgrd.errors import DaemonFault, ModelFault, StateError
 from bgrd.job import OPEN_STATES, Folder, ModelChoice
@@ -210,6 +210,10 @@ class Roster:
         """Log what a walker tells and wake the main loop for what concerns it; called on the walker's thread."""
 
         def tell(event: str, **facts: Any) -> None:
+            if event == "journal.damaged":
+                # Nobody can work with it, and waiting mends nothing: the daemon ends with the reason.
+                self._dispatcher.post(Broken(folder=name, error=facts["error"]))
+                return
             if event in _WORK:
                 self._dispatcher.post(Fed(folder=name))
             if event == "intake.gone":

@@ -140,8 +140,13 @@ class Daemon:
 
     @property
     def strays(self) -> list[str]:
-        """Lines of its output that are no event: tracebacks, prints."""
-        return [line for line in self._lines if not line.startswith("{")]
+        """Lines of its output that are neither event nor sentence: tracebacks, prints."""
+        return [line for line in self._lines if not line.startswith(("{", "bgrd: "))]
+
+    @property
+    def sentences(self) -> list[str]:
+        """What it said beside its log: why it ended."""
+        return [line for line in self._lines if line.startswith("bgrd: ")]
 
     def events(self, *names: str) -> list[dict[str, Any]]:
         """Give its log so far, or the events of these names."""

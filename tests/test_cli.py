@@ -7,9 +7,11 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from importlib import import_module
 from pathlib import Path
 
@@ -20,7 +22,7 @@ from bgrd import __version__
 from bgrd.cli.main import entry, main, parser
 from bgrd.cli.once import _Tally
 from bgrd.intake.guard import identify, recorded_for
-from bgrd.job import Result, version_of
+from bgrd.job import Result, Version, version_of
 from bgrd.journal.journal import Journal
 from bgrd.lock import hold
 from bgrd.telemetry import status
@@ -146,10 +148,37 @@ def test_an_output_that_cannot_be_made_is_73(tmp_path: Path, capsys: pytest.Capt
     assert capsys.readouterr().err.startswith("bgrd: the folder out/below cannot be made")
 
 
-def test_a_journal_that_cannot_be_used_is_74(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_journal_is_verified_and_mended(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`check --journal` says how it is and changes nothing, `--repair` mends it; neither makes one."""
+    assert main(["check", "--journal"]) == 0
+    assert "not there yet" in capsys.readouterr().out
+    assert main(["check", "--repair"]) == 0
+    assert not list(state.iterdir())
+    journal = Journal(state / "journal.db")
+    journal.admit("default", [(b"a.jpg", Version(size=1, mtime_ns=1, ctime_ns=1, inode=1))])
+    journal.close()
+    assert main(["check", "--journal"]) == 0
+    assert "is sound, 1 jobs" in capsys.readouterr().out
+    with closing(sqlite3.connect(state / "journal.db")) as connection:
+        connection.execute("UPDATE tally SET jobs = 7")
+        connection.commit()
+    assert main(["check", "--journal"]) == 65
+    said = capsys.readouterr().out
+    assert "counts of jobs are wrong" in said
+    assert "bgrd check --journal --repair" in said
+    with hold(state):
+        assert main(["check", "--repair"]) == 75
+        assert "another bgrd" in capsys.readouterr().err
+    assert main(["check", "--journal", "--repair"]) == 0
+    said = capsys.readouterr().out
+    assert "is kept as" in said
+    assert "is sound, 1 jobs" in said
+
+
+def test_what_is_no_journal_is_65(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What is no journal is not replaced by one; the sentence says what to do. `status` says it and how bgrd is."""
     (state / "journal.db").write_bytes(b"no journal" * 1000)
-    assert main(["check"]) == 74
+    assert main(["check"]) == 65
     assert "move it away" in capsys.readouterr().err
     assert main(["status"]) == 3
     text = capsys.readouterr().out
@@ -185,7 +214,7 @@ def test_a_journal_that_its_daemon_has_alone(
     state: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on a network file system: status and check do without it and say so."""
-    monkeypatch.setattr("bgrd.journal.database._BUSY_SECONDS", 0.1)
+    monkeypatch.setattr("bgrd.journal.file._BUSY_SECONDS", 0.1)
     journal = Journal(state / "journal.db", exclusive=True)
     of_daemon(state, version=__version__)
     with hold(state):

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from bgrd.errors import StateError
-from bgrd.journal import database
+from bgrd.journal import file
 from bgrd.journal.database import Database
 from tests.databases import FIRST, NOBODY, SECOND, add, opened, words
 
@@ -144,7 +144,7 @@ class TestRefused:
     @pytest.mark.parametrize("exclusive", [False, True])
     def test_held_by_another(self, path: Path, monkeypatch: pytest.MonkeyPatch, *, exclusive: bool) -> None:
         """While another program holds the file for itself, opening it says so."""
-        monkeypatch.setattr(database, "_BUSY_SECONDS", 0.01)
+        monkeypatch.setattr(file, "_BUSY_SECONDS", 0.01)
         with opened(path, exclusive=True) as held:
             held.write(add("a"))
             with pytest.raises(StateError, match="held by another program"):

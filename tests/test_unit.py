@@ -12,7 +12,7 @@ import pytest
 
 from bgrd.check import _SERVICE_STOP_SECONDS
 from bgrd.config.settings import Settings
-from bgrd.errors import BusyError, ConfigError
+from bgrd.errors import BusyError, ConfigError, JournalError
 
 UNIT = Path(__file__).parent.parent / "systemd/bgrd.service"
 
@@ -81,7 +81,7 @@ def test_every_line_has_its_reason() -> None:
 def test_what_a_restart_cannot_cure_is_not_restarted() -> None:
     """The exit codes are those of the error tree."""
     codes = parse(UNIT.read_text())["Service"]["RestartPreventExitStatus"]
-    assert codes == f"{BusyError.exit_code} {ConfigError.exit_code}"
+    assert codes == f"{JournalError.exit_code} {BusyError.exit_code} {ConfigError.exit_code}"
 
 
 def test_pictures_may_finish_before_systemd_kills() -> None:

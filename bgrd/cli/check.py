@@ -14,24 +14,34 @@ from bgrd.check import Finding, check, prepare_folders
 from bgrd.config.load import folders, load
 from bgrd.config.settings import Settings
 from bgrd.confined import confined
-from bgrd.errors import BusyError, StateError
+from bgrd.errors import BusyError, JournalError, StateError
 from bgrd.escape import line
+from bgrd.examine import plain
 from bgrd.intake.guard import guarded, identify, record
 from bgrd.job import Folder
+from bgrd.journal.file import journal_file
 from bgrd.journal.journal import Journal, open_journal
-from bgrd.lock import Holder, holder
+from bgrd.journal.repair import repair, verify
+from bgrd.lock import Holder, hold, holder
 from bgrd.telemetry import status
 
 __all__ = ["command"]
 
 _WORDS = {"ok": "[green]OK[/]", "warn": "[yellow]note[/]", "error": "[red]wrong[/]"}
 
+_COMPLAINTS = 10
+"""So much of what is wrong with a journal is told; the rest is more of the same."""
+
 _OTHER = f"a bgrd of another version than {__version__} works with the journal"
 
 
 def command(options: argparse.Namespace) -> int:
-    """Print what was found; 0, or 78 where something keeps pictures from being worked on."""
+    """Print what was found; 0, 78 where something keeps pictures from being worked on, 65 for a damaged journal."""
     settings = load(options.config)
+    if options.journal or options.repair:
+        found = _repaired(settings) if options.repair else _verified(settings)
+        _print(found)
+        return JournalError.exit_code if any(finding.level == "error" for finding in found) else os.EX_OK
     plan = folders(settings)
     prepare_folders(plan)
     if options.accept_mounts:
@@ -63,6 +73,38 @@ def _journal(settings: Settings) -> tuple[Journal | None, list[Finding]]:
         if held is None:
             raise
         return None, [_unread(str(error))]
+
+
+def _verified(settings: Settings) -> list[Finding]:
+    """Look at the journal, beside a daemon too. Raises BusyError while one of another version has it, StateError."""
+    path, exclusive = journal_file(settings.state_directory)
+    if not path.exists():
+        return [Finding(level="ok", subject="journal", text=f"{plain(path)} is not there yet")]
+    held = holder(settings.state_directory)
+    if held is not None and not _is_ours(settings, held):
+        raise BusyError(_OTHER)
+    health = verify(path, exclusive=exclusive)
+    if not health.complaints:
+        return [Finding(level="ok", subject="journal", text=f"{plain(path)} is sound, {health.jobs} jobs")]
+    advice = "stop bgrd, then: bgrd check --journal --repair"
+    summary = f"{plain(path)} is damaged, or contradicts itself:"
+    texts = health.complaints[:_COMPLAINTS]
+    if len(health.complaints) > _COMPLAINTS:
+        texts = (*texts, f"and {len(health.complaints) - _COMPLAINTS} more")
+    return [
+        Finding(level="error", subject="journal", text=summary, advice=advice),
+        *(Finding(level="error", subject="journal", text=text) for text in texts),
+    ]
+
+
+def _repaired(settings: Settings) -> list[Finding]:
+    """Mend the journal. Raises BusyError while a bgrd has it, JournalError where nothing can be mended, StateError."""
+    path, exclusive = journal_file(settings.state_directory)
+    if not path.exists():
+        return _verified(settings)
+    with hold(settings.state_directory):
+        said = repair(path, exclusive=exclusive)
+    return [*(Finding(level="warn", subject="journal", text=text) for text in said), *_verified(settings)]
 
 
 def _is_ours(settings: Settings, held: Holder) -> bool:

@@ -29,9 +29,9 @@ with the built-in model and without network. Start it with `bgrd run`.
 
 _EPILOGUE = """\
 exit codes: 0 done, 1 some pictures failed or are left, 3 status: bgrd is not running,
-            64 the command line makes no sense, 66 an input is missing, 70 bgrd itself failed,
-            73 an output cannot be made, 74 the journal cannot be used, 75 another bgrd is at work,
-            78 the configuration is wrong, 130 `once` was stopped
+            64 the command line makes no sense, 65 the journal is damaged, 66 an input is missing,
+            70 bgrd itself failed, 73 an output cannot be made, 74 the journal cannot be used,
+            75 another bgrd is at work, 78 the configuration is wrong, 130 `once` was stopped
 """
 
 _CONFIG: dict[str, Any] = {
@@ -80,13 +80,18 @@ def parser() -> argparse.ArgumentParser:
         "check",
         parents=[anywhere],
         help="look whether everything is in order",
-        description="Look at configuration, folders, models and limits. Every line says OK or what to do.",
+        description="Look at configuration, folders, models and limits. Every line says OK or what to do. With "
+        "--journal look at the journal instead, page by page and row by row, also while bgrd runs; nothing is changed. "
+        "With --repair, while bgrd is stopped, mend what is wrong with it: the file as it was is kept beside it under "
+        "a name with the date, and what could not be read is told.",
     )
     check.add_argument(
         "--accept-mounts",
         action="store_true",
         help="the folders lie where they should now: remember these file systems",
     )
+    check.add_argument("--journal", action="store_true", help="verify the journal instead")
+    check.add_argument("--repair", action="store_true", help="verify the journal and mend it; bgrd must be stopped")
     status = commands.add_parser(
         "status",
         parents=[anywhere],

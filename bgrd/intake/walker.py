@@ -17,7 +17,7 @@ from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
-from bgrd.errors import FolderUnavailable, StateError
+from bgrd.errors import FolderUnavailable, JournalError, StateError
 from bgrd.intake.admission import Admission
 from bgrd.intake.ears import Ears, Watching
 from bgrd.intake.guard import MountGuard, identify, mount_at
@@ -203,6 +203,8 @@ class Walker:
             self._halt("unavailable", str(fault), now)
         except (StateError, OSError) as error:
             self._halt("stalled", str(error), now)
+            if isinstance(error, JournalError):
+                self._events("journal.damaged", error=error)
         except Exception as error:  # noqa: BLE001 - a thread that ends leaves a folder that is deaf without a word
             self._halt("stalled", f"{type(error).__name__}: {error}", now, trace=traceback.format_exc())
         self.armed.set()

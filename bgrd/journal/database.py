@@ -1,19 +1,15 @@
-"""The one owner of sqlite3: a connection on its own thread that commits in groups.
+"""The one connection to the journal, on its own thread, that commits in groups.
 
 Requests are functions over `Tables`. Those that queue up while one transaction runs are executed together in the
 next one, each in its own savepoint, so that one fsync serves them all and one that raises takes back only itself.
 A caller hears of its answer only after COMMIT; if that fails (a full disk), every writing request of the group fails
 with StateError, nothing of the group is kept, those that only read are run again without them, and the database goes
 on.
-
-Residual risk: two processes that create the same journal in the same instant; the state directory's lock is what
-keeps them apart.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
@@ -22,17 +18,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bgrd.errors import StateError
+from bgrd.errors import JournalError, StateError
 from bgrd.journal.diagnosis import state_error
+from bgrd.journal.file import Migration, check_version, connect, create, migrate
 
 __all__ = ["Database", "Migration", "Row", "Tables"]
 
 Row = sqlite3.Row
-Migration = tuple[str, ...]
 T = TypeVar("T")
 
-_APPLICATION_ID = int.from_bytes(b"bgrd", "big")
-_BUSY_SECONDS = 5.0
 _WAL_LIMIT_BYTES = 16 * 2**20
 
 
@@ -183,96 +177,28 @@ class Database:
         return _Answer(value=value)
 
     def _open(self) -> sqlite3.Connection:
-        if not self._path.exists():
-            self._create()
+        create(self._path, migrations=self._migrations)
         with contextlib.suppress(OSError):  # a mount with fixed modes refuses; the directory protects it then
             self._path.chmod(0o600)
-        connection = _connect(self._path)
+        connection = connect(self._path)
         try:
             if self._exclusive:
                 connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-            self._check(connection)
+            check_version(connection, self._path, migrations=self._migrations)
             mode = "truncate" if self._exclusive else "wal"
             (got,) = connection.execute(f"PRAGMA journal_mode = {mode}").fetchone()
             if got != mode:
                 raise StateError(f"The file system of {self._path} cannot hold a journal in mode {mode}, only {got}.")
             connection.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
-            _migrate(connection, self._migrations)
+            migrate(connection, self._migrations)
         except BaseException:
             connection.close()
             raise
         return connection
 
-    def _check(self, connection: sqlite3.Connection) -> None:
-        (application,) = connection.execute("PRAGMA application_id").fetchone()
-        if application != _APPLICATION_ID:
-            raise StateError(f"{self._path} is no journal of bgrd; move it away, and bgrd starts a new one.")
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version > len(self._migrations):
-            raise StateError(
-                f"The journal {self._path} was written by a newer bgrd (schema {version}, this one knows "
-                f"{len(self._migrations)}); use that version, or move the file away.",
-            )
-
-    def _create(self) -> None:
-        """Make the file with its whole schema under another name and rename it: a kill leaves all of it or none."""
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for suffix in ("-wal", "-journal"):
-            leftover = _beside(self._path, suffix)
-            if leftover.exists():
-                # SQLite would replay it into the new file.
-                raise StateError(f"{self._path} is missing but {leftover} is there; put it back or remove both.")
-        draft = _beside(self._path, ".new")
-        draft.unlink(missing_ok=True)
-        _beside(draft, "-journal").unlink(missing_ok=True)
-        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
-        with contextlib.closing(_connect(draft)) as connection:
-            connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-            _migrate(connection, self._migrations)
-        draft.rename(self._path)
-        _sync_directory(self._path.parent)
-
 
 def _copied(error: StateError) -> StateError:
-    copy = StateError(str(error), transient=error.transient)
+    damaged = isinstance(error, JournalError)
+    copy = JournalError(str(error)) if damaged else StateError(str(error), transient=error.transient)
     copy.__cause__ = error.__cause__
     return copy
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    """Open an existing file; never makes one."""
-    address = path.absolute().as_uri() + "?mode=rw"
-    connection = sqlite3.connect(address, uri=True, isolation_level=None, timeout=_BUSY_SECONDS)
-    connection.row_factory = sqlite3.Row
-    try:
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA foreign_keys = ON")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _migrate(connection: sqlite3.Connection, migrations: Sequence[Migration]) -> None:
-    """Apply what is missing, all or nothing.
-
-    Always writes, if only to roll it back: that tells a read-only file now and not at the first job.
-    """
-    connection.execute("BEGIN IMMEDIATE")
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    for statement in (statement for migration in migrations[version:] for statement in migration):
-        connection.execute(statement)
-    connection.execute(f"PRAGMA user_version = {len(migrations)}")
-    connection.execute("COMMIT" if version < len(migrations) else "ROLLBACK")
-
-
-def _beside(path: Path, suffix: str) -> Path:
-    return path.with_name(path.name + suffix)
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -5,21 +5,24 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from bgrd.errors import StateError
+from bgrd.errors import JournalError, StateError
 
 __all__ = ["state_error"]
 
 _SENTENCES = {
     "SQLITE_BUSY": "is held by another program; stop that one first",
     "SQLITE_CANTOPEN": "cannot be opened; check the permissions of the file and of its directory",
-    "SQLITE_CORRUPT": "is damaged; move it away, and bgrd starts a new one that knows none of the files",
+    "SQLITE_CORRUPT": "is damaged; `bgrd check --journal` says how badly, and with --repair saves what can be read",
     "SQLITE_FULL": "cannot grow: the disk is full or a quota is reached; make room",
     "SQLITE_IOERR": "cannot be read or written; check the disk",
     "SQLITE_LOCKED": "is held by another program; stop that one first",
-    "SQLITE_NOTADB": "is damaged or no journal; move it away, and bgrd starts a new one that knows none of the files",
+    "SQLITE_NOTADB": "is damaged or no journal; `bgrd check --journal --repair` saves what can be read, or move it "
+    "away, and bgrd starts a new one that knows none of the files",
     "SQLITE_PERM": "may not be read or written; check the permissions of the file and of its directory",
     "SQLITE_READONLY": "is read-only; check the permissions of the file and of its directory, and the mount",
 }
+
+_DAMAGED = frozenset({"SQLITE_CORRUPT", "SQLITE_NOTADB"})
 
 _TRANSIENT = frozenset({"SQLITE_BUSY", "SQLITE_CANTOPEN", "SQLITE_FULL", "SQLITE_IOERR"})
 """What may pass by itself, or once somebody has made room."""
@@ -30,9 +33,9 @@ def state_error(path: Path, error: Exception) -> StateError:
     if isinstance(error, StateError):
         return error
     name = "_".join(getattr(error, "sqlite_errorname", "").split("_")[:2])  # drops the extended part
-    sentence = _SENTENCES.get(name, "cannot be used")
+    sentence = f"The journal {path} {_SENTENCES.get(name, 'cannot be used')} ({error})."
     transient = name in _TRANSIENT or (name == "SQLITE_READONLY" and _is_read_only_mount(path))
-    fault = StateError(f"The journal {path} {sentence} ({error}).", transient=transient)
+    fault = JournalError(sentence) if name in _DAMAGED else StateError(sentence, transient=transient)
     fault.__cause__ = error
     return fault
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import os
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -17,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from bgrd.errors import StateError
-from bgrd.intake.mounts import is_network, mount_of, read_mounts
 from bgrd.job import Job, Result, State, Version
 from bgrd.journal import arrivals as intake
 from bgrd.journal import outcomes, turns
 from bgrd.journal.database import Database
+from bgrd.journal.file import journal_file
 from bgrd.journal.ledger import ALLOWED, MIGRATIONS, TransitionError, counts, fact, job_of, jobs, set_fact
 from bgrd.journal.patience import PatientDatabase
 from bgrd.journal.turns import Recovery
@@ -36,8 +35,8 @@ def open_journal(state_directory: Path) -> Journal:
 
     Raises StateError, on a network file system also while another process has it open.
     """
-    mount = mount_of(os.path.realpath(os.fsencode(state_directory)), read_mounts())
-    return Journal(state_directory / "journal.db", exclusive=is_network(mount))
+    path, exclusive = journal_file(state_directory)
+    return Journal(path, exclusive=exclusive)
 
 
 class Journal:
