@@ -9,6 +9,7 @@ import os
 import pwd
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
@@ -17,18 +18,21 @@ from bgrd.config.load import custom_models, folders, strangers
 from bgrd.config.settings import Settings
 from bgrd.engine.capacity import LANE_BYTES, lanes_and_threads, measure
 from bgrd.errors import ModelFault
-from bgrd.examine import Finding, RecordedMounts, examine, missing, plain
+from bgrd.examine import Finding, RecordedMounts, examine_all, missing, plain
 from bgrd.intake.guard import mount_at
 from bgrd.intake.ignore import ignored_directory
 from bgrd.intake.mounts import is_network, read_mounts, watching
 from bgrd.job import Folder, ModelChoice
 from bgrd.models.catalogue import ROWS
 from bgrd.models.store import find, matches
+from bgrd.question import ask
 
 __all__ = ["Finding", "check", "prepare_folders"]
 
 _SERVICE_STOP_SECONDS = 90
 """TimeoutStopSec of the service."""
+_READ_SECONDS = 60.0
+"""How long the bytes of a model may take to be read."""
 
 
 def check(
@@ -44,13 +48,14 @@ def check(
     """
     environ = os.environ if environ is None else environ
     plan = folders(settings)
+    found, answering = examine_all(plan, recorded=recorded)
     return [
         *_variables(environ),
         *_state(settings),
-        *(finding for folder in plan for finding in examine(folder, recorded=recorded)),
+        *found,
         *_models(settings, plan),
         *_heif(),
-        *_inotify(plan, root),
+        *_inotify(answering, root),
         *_memory(settings, root),
         *_service(settings, environ, root),
     ]
@@ -69,9 +74,9 @@ def prepare_folders(plan: Sequence[Folder]) -> list[Finding]:
         for path in (folder.inbox, folder.outbox, *archive):
             subject = f"folder {folder.name}"
             try:
-                if path.is_dir():
+                if ask(path, path.is_dir):
                     continue
-                path.mkdir(parents=True, exist_ok=True)
+                ask(path, partial(path.mkdir, parents=True, exist_ok=True))
             except OSError as error:
                 text = f"{plain(path)} cannot be made: {error.strerror}"
                 advice = "configure a [[folder]] elsewhere"
@@ -91,7 +96,7 @@ def _state(settings: Settings) -> Iterator[Finding]:
     """Yield whether the journal can be kept where it is to be."""
     path = settings.state_directory
     try:
-        place = missing(path) or path
+        place = ask(path, partial(missing, path)) or path
     except OSError as error:
         text = f"{plain(path)} cannot be reached: {error.strerror}"
         yield Finding(level="error", subject="state", text=text, advice="choose another state_directory")
@@ -115,7 +120,8 @@ def _models(settings: Settings, plan: Sequence[Folder]) -> Iterator[Finding]:
         advice = "its folders wait until this is mended"
         try:
             choice = find(name, custom=custom, directory=settings.models_directory)
-            yield _model(subject, choice, checksum=_checksum(choice, known=name not in custom))
+            checksum = _checksum(choice, known=name not in custom)
+            yield ask(choice.path, partial(_model, subject, choice, checksum=checksum), seconds=_READ_SECONDS)
         except ModelFault as fault:
             yield Finding(level="error", subject=subject, text=str(fault), advice=advice)
         except OSError as error:

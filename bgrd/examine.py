@@ -1,14 +1,16 @@
 """Asks the world about one folder: are its directories there and usable, and what do they lie on.
 
-Looks and tries, changes nothing. Residual risk: a share whose server is gone holds up whoever asks about it, as it
-would any program; the daemon asks on the folder's own threads.
+Looks and tries, changes nothing. Residual risk: where a share's server took a request and never answers, the kernel
+keeps the process that asked until the share answers or is aborted: all is said by then.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -18,14 +20,19 @@ from bgrd.escape import shown
 from bgrd.intake.guard import guarded, identify, mount_at, recorded_for
 from bgrd.intake.mounts import is_network, read_mounts, watching
 from bgrd.job import Folder
+from bgrd.question import Question
 
-__all__ = ["Finding", "RecordedMounts", "examine", "missing", "plain"]
+__all__ = ["Finding", "RecordedMounts", "examine", "examine_all", "missing", "plain"]
 
 _RUNGS = {
     "unnamed": "results appear whole, nothing half-written is ever seen",
     "hidden+link": "results appear whole, by way of hidden files beside them",
     "hidden+renameat2": "results appear whole, by way of hidden files beside them",
 }
+
+
+_ANSWER_SECONDS = 10.0
+_AGAIN_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +80,46 @@ def examine(folder: Folder, *, recorded: RecordedMounts | None = None) -> Iterat
     yield from _watch(folder)
     if recorded is not None:
         yield from _mounts(folder, recorded)
+
+
+def examine_all(
+    plan: Sequence[Folder], *, recorded: RecordedMounts | None = None
+) -> tuple[list[Finding], list[Folder]]:
+    """Examine all folders at once; gives the findings, in the plan's order, and the folders that answered in time."""
+    asked = [(folder, Question(partial(_listed, folder, recorded))) for folder in plan]
+    until = time.monotonic() + _ANSWER_SECONDS
+    found: list[Finding] = []
+    answering = []
+    for folder, question in asked:
+        try:
+            found += question.answer(max(0.0, until - time.monotonic()))
+        except TimeoutError:
+            found += _silence(folder)
+        else:
+            answering.append(folder)
+    return found, answering
+
+
+def _listed(folder: Folder, recorded: RecordedMounts | None) -> list[Finding]:
+    return list(examine(folder, recorded=recorded))
+
+
+def _silence(folder: Folder) -> list[Finding]:
+    """Say which directories of a folder do not answer."""
+    roles = {role: (path, Question(partial(_device, path))) for role, path in guarded(folder).items()}
+    until = time.monotonic() + _AGAIN_SECONDS
+    silent = []
+    for role, (path, question) in roles.items():
+        try:
+            question.answer(max(0.0, until - time.monotonic()))
+        except TimeoutError:
+            silent.append((f"folder {folder.name}: {role}", f"the file system of {plain(path)} does not answer"))
+    advice = "see whether the server of the share runs and can be reached, or unmount it"
+    return [
+        Finding(level="error", subject=subject, text=text, advice=advice)
+        for subject, text in silent
+        or [(f"folder {folder.name}", f"it took more than {_ANSWER_SECONDS:g} s to look at")]
+    ]
 
 
 def _inbox(folder: Folder) -> Iterator[Finding]:

@@ -1,9 +1,10 @@
 """A FUSE file system that shows a directory and answers while it is told to: `answering_share.py BACK POINT ORDER`.
 
 The file ORDER says what is withheld, read anew for each request: nothing while it is empty, every request for `all`, or
-those of the kinds it names (`read`, `fsync`, ...). What is withheld was taken from the kernel, as by a share whose
-server is gone: who waits for it cannot even be killed. It is answered once the order is taken back. Stopping the
-process is the gentler fault: its requests are not taken, and who waits for one can be killed.
+those of the kinds it names (`read`, `fsync`, ...), which are noted in the file of that name with the suffix `.held`.
+What is withheld was taken from the kernel, as by a share whose server is gone: who waits for it cannot even be killed.
+It is answered once the order is taken back. Stopping the process is the gentler fault: its requests are not taken, and
+who waits for one can be killed.
 
 Speaks the kernel's protocol itself, version 7.31, with no cache. Source: include/uapi/linux/fuse.h.
 """
@@ -225,6 +226,9 @@ def serve(device: int, share: Share, order: Path) -> None:
             if _HEADER.unpack_from(request)[1] not in _UNANSWERED:
                 kept.append(request)
         orders = order.read_text()
+        if ready and kept and _withheld(kept[-1], orders):
+            with order.with_suffix(".held").open("a") as held:
+                held.write(f"{_KINDS.get(_HEADER.unpack_from(kept[-1])[1])}\n")
         for request in [request for request in kept if not _withheld(request, orders)]:
             kept.remove(request)
             _respond(device, share, request)

@@ -122,7 +122,9 @@ class Share:
         self._server: subprocess.Popen[str] | None = None
 
     def connect(self) -> None:
-        """Mount it, answering."""
+        """Mount it, answering; again, once it was broken off and unmounted."""
+        if self._server is not None:
+            self.close()
         self._order.write_text("")
         words = self._mounts.inside(sys.executable, _SERVER, self._back, self._point, self._order)
         self._server = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
@@ -132,6 +134,11 @@ class Share:
     def withhold(self, *kinds: str) -> None:
         """Answer requests of these kinds no more, of any kind where none is named."""
         self._write(" ".join(kinds or ("all",)))
+
+    def held(self, kind: str) -> None:
+        """Wait until a request of this kind is withheld."""
+        kept = self._order.with_suffix(".held")
+        until(lambda: kept.exists() and kind in kept.read_text().split(), seconds=PATIENCE_SECONDS)
 
     def answer(self) -> None:
         """Answer everything again, what was withheld first."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from bgrd.job import State
+from bgrd.models.catalogue import BUILT_IN
+from bgrd.models.store import find
 from tests.daemons import Daemon
 from tests.houses import House
 from tests.mounts_made import Mounts
@@ -20,17 +24,24 @@ QUICK = "[defaults]\nrescan_seconds = 5\npoll_seconds = 1\nsettle_seconds = 0.2\
 class Place:
     """A house with mounts of its own, and two folders: what happens to one must not touch the other."""
 
-    def __init__(self, root: Path, mounts: Mounts, *, policy: str) -> None:
+    def __init__(self, root: Path, mounts: Mounts, *, policy: str, more: str = "", model: str = "") -> None:
         self.house = House(root / "house")
         self.mounts = mounts
         for name in ("ill", "well"):
             for part in ("in", "out", "old"):
                 (self.house.home / name / part).mkdir(parents=True)
-        self.house.configure(f'{QUICK}policy = "{policy}"\n{FOLDER.format("ill")}{FOLDER.format("well")}')
+        ill = FOLDER.format("ill") + ('model = "mine"\n' if model else "")
+        table = f'[[model]]\nname = "mine"\npath = "{model}"\n' if model else ""
+        self.text = f'{more}{QUICK}policy = "{policy}"\n{ill}{FOLDER.format("well")}{table}'
+        self.house.configure(self.text)
 
     def part(self, name: str) -> Path:
         """Give a directory of the folder that things happen to."""
         return self.house.home / "ill" / name
+
+    def install_model(self, path: Path) -> None:
+        """Put a copy of the built-in model there."""
+        shutil.copy(find(BUILT_IN, custom={}, directory=path).path, path)
 
     def lend(self, name: str) -> Path:
         """Put a share at a part of that folder; gives the directory behind it."""
@@ -39,9 +50,9 @@ class Place:
         self.mounts.bind(back, self.part(name))
         return back
 
-    def daemon(self) -> Daemon:
+    def daemon(self, environment: Mapping[str, str] = {}) -> Daemon:
         """Give a daemon that sees the mounts."""
-        return Daemon(self.house, program=self.mounts.program)
+        return Daemon(self.house, program=self.mounts.program, environment=environment)
 
     def facts(self) -> dict[str, Any]:
         """Give what the status file says of that folder."""

@@ -41,7 +41,7 @@ config.values | delivery.naming | delivery.ownership | engine.capacity | engine.
 models.spec
 imaging.colour | imaging.metadata | imaging.picture | imaging.quiet | intake.ignore | intake.pace
 engine.cage | engine.shape | journal.diagnosis | journal.salvage | telemetry.notify | telemetry.status
-engine.gauge | engine.landlock | engine.seccomp | errors | escape | job | kernel | steps
+engine.gauge | engine.landlock | engine.seccomp | errors | escape | job | kernel | question | steps
 """
 """A line may import from lines below it, never from above, and within a line never sideways. Every module is here."""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
+from contextlib import suppress
+from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
@@ -23,6 +25,7 @@ from bgrd.journal.file import journal_file
 from bgrd.journal.journal import Journal, open_journal
 from bgrd.journal.repair import repair, verify
 from bgrd.lock import Holder, hold, holder
+from bgrd.question import ask
 from bgrd.telemetry import status
 
 __all__ = ["command"]
@@ -127,11 +130,18 @@ def _accept_mounts(settings: Settings, plan: tuple[Folder, ...]) -> None:
     try:
         for folder in plan:
             for role, path in guarded(folder).items():
-                identity = identify(path) if path.is_dir() else None
+                identity = _lies_on(path)
                 if identity is not None:
                     journal.set_mount(folder.name, role, record(path, identity))
     finally:
         journal.close()
+
+
+def _lies_on(path: Path) -> str | None:
+    """Give the identity of the mount a directory lies on, None where it is none or does not answer."""
+    with suppress(TimeoutError):  # the check that follows tells of it
+        return ask(path, lambda: identify(path) if path.is_dir() else None)
+    return None
 
 
 def _print(found: list[Finding]) -> None:

@@ -6,6 +6,7 @@ import errno
 import os
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 from bgrd.engine.capacity import Limits
@@ -14,6 +15,7 @@ from bgrd.engine.wire import Answer, Drop, Hello, Load, Work
 from bgrd.errors import DaemonFault, ModelFault
 from bgrd.job import ModelChoice
 from bgrd.kernel import blocked_in_file_call
+from bgrd.question import Question, ask
 
 __all__ = ["Assignment", "Slot", "Stage"]
 
@@ -21,6 +23,7 @@ _START_SECONDS = 120.0
 """How long a lane may take to start and load its model before it counts as hung."""
 
 _SPARE_BYTES = 64 * 2**20
+_CLOSE_SECONDS = 2.0
 
 _SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
@@ -124,7 +127,8 @@ class Slot:
             self.loading.append(model.name)
             self.send(Load(model=model.name, sha256=model.sha256, spec=model.spec, threads=threads), (descriptor,))
         finally:
-            os.close(descriptor)
+            with suppress(TimeoutError):  # some file systems ask their server when a file is closed
+                Question(partial(os.close, descriptor)).answer(_CLOSE_SECONDS)
 
     def finish(self) -> None:
         """Take the job off; the model it used is the last to be shed."""
@@ -142,7 +146,7 @@ class Slot:
 
 def _open_model(model: ModelChoice) -> int:
     try:
-        return os.open(model.path, os.O_RDONLY | os.O_CLOEXEC)
+        return ask(model.path, lambda: os.open(model.path, os.O_RDONLY | os.O_CLOEXEC), unwanted=os.close)
     except OSError as error:
         reason = os.strerror(error.errno or 0)
         if error.errno in _SHORTAGES:

@@ -113,10 +113,10 @@ class MountGuard:
         self._signs = None
         for (role, path), sign in zip(self._roles.items(), signs, strict=True):
             self._check_role(role, path, there=sign is not None)
-        if signs[0] is None:
-            message = f"the inbox {self._folder.inbox} is not there"
-            raise FolderUnavailable(message)
         _open_once(self._folder.inbox)
+        if signs[0] is None:
+            message = f"the inbox {self._folder.inbox} was not there a moment ago"
+            raise FolderUnavailable(message)
         self._signs = signs
 
     def _check_role(self, role: str, path: Path, *, there: bool) -> None:
@@ -140,6 +140,9 @@ class MountGuard:
 def _open_once(inbox: Path) -> None:
     try:
         os.close(os.open(inbox, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+    except FileNotFoundError as error:
+        message = f"the inbox {inbox} is not there"
+        raise FolderUnavailable(message) from error
     except OSError as error:
         message = f"the inbox {inbox} cannot be read: {error.strerror}"
         raise FolderUnavailable(message) from error

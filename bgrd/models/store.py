@@ -10,6 +10,7 @@ from pathlib import Path
 from bgrd.errors import ConfigError, ModelFault
 from bgrd.job import ModelChoice
 from bgrd.models.catalogue import BUILT_IN, ROWS, Row
+from bgrd.question import ask
 
 __all__ = ["find", "matches"]
 
@@ -63,7 +64,8 @@ def _choice(row: Row, directory: Path) -> ModelChoice:
 
 def _present(choice: ModelChoice, message: str) -> ModelChoice:
     try:
-        there = choice.path.is_file()
+        # Asked on the main loop: a model on a dead share costs the folders that use it and no others.
+        there = ask(choice.path, choice.path.is_file)
     except OSError as error:
         reason = f"The file of model {choice.name} cannot be reached: {choice.path}: {error.strerror}."
         raise ModelFault(reason) from error
