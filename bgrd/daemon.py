@@ -19,6 +19,7 @@ from bgrd.config.settings import Settings
 from bgrd.engine.dispatch import Dispatcher, Report
 from bgrd.engine.loop import Loop
 from bgrd.engine.pool import Pool
+from bgrd.engine.starter import Starter
 from bgrd.errors import BgrdError, ConfigError, StateError
 from bgrd.journal.journal import open_journal
 from bgrd.lock import hold
@@ -86,6 +87,7 @@ class Daemon:
         self._prune_at = 0.0
         self.left = 0
         self.writing: tuple[bytes, ...] = ()
+        self._starter = Starter()  # before anything is open that may lie on a share
         self._lock = hold(settings.state_directory)
         self._journal = open_journal(settings.state_directory)
         self._loop = Loop()
@@ -96,6 +98,7 @@ class Daemon:
             clock=time.monotonic,
             watch=self._loop.watch,
             unwatch=self._loop.unwatch,
+            start=self._starter.start,
         )
         self._dispatcher.use(self._pool)
         self._roster = Roster(
@@ -256,6 +259,7 @@ class Daemon:
             self.left, self.writing = self._roster.left, self._roster.writing
         clean = self._roster.close(time.monotonic() + _ABANDON_SECONDS)
         self._pool.close()
+        self._starter.close()
         try:
             self._journal.close(clean=clean)
         except StateError as error:

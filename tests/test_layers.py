@@ -28,7 +28,7 @@ config.load | delivery.leftovers | delivery.recall | engine.pipeline | intake.ro
 config.plan | delivery.commit | delivery.premises | delivery.failure | engine.pool | examine | intake.survey
 delivery.claim | engine.blame | engine.scrutiny | journal.journal | journal.repair
 delivery.probe | delivery.source | imaging.decode | intake.admission | models.store
-journal.arrivals | journal.outcomes | journal.soundness | journal.turns
+engine.starter | journal.arrivals | journal.outcomes | journal.soundness | journal.turns
 delivery.archive | delivery.notes | delivery.outbox | engine.slot | imaging.png | intake.ears | intake.scan | lock
 delivery.replace | imaging.compose | imaging.encode | imaging.matte | imaging.prepare | imaging.tiff | intake.guard
 intake.lease
