@@ -33,14 +33,15 @@ delivery.archive | delivery.notes | delivery.outbox | engine.slot | imaging.png 
 delivery.replace | imaging.compose | imaging.encode | imaging.matte | imaging.prepare | imaging.tiff | intake.guard
 intake.lease
 config.settings | delivery.beneath | delivery.ladder | engine.events | engine.listener | engine.process
-engine.verdict | models.session
+engine.verdict | imaging.damage | models.session
 imaging.complete | intake.protocol | intake.settle | intake.watch | journal.ledger | journal.patience | models.catalogue
 journal.database | telemetry.log
 journal.file
 config.values | delivery.naming | delivery.ownership | engine.capacity | engine.loop | engine.wire | intake.mounts
 models.spec
 imaging.colour | imaging.metadata | imaging.picture | imaging.quiet | intake.ignore | intake.pace
-engine.cage | engine.shape | journal.diagnosis | journal.salvage | telemetry.notify | telemetry.status
+engine.cage | engine.shape | imaging.jpeg | imaging.room | journal.diagnosis | journal.salvage | telemetry.notify
+telemetry.status
 engine.gauge | engine.landlock | engine.seccomp | errors | escape | job | kernel | question | steps
 """
 """A line may import from lines below it, never from above, and within a line never sideways. Every module is here."""

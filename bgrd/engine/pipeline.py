@@ -29,6 +29,7 @@ from bgrd.imaging.matte import edge, matte
 from bgrd.imaging.picture import Picture
 from bgrd.imaging.prepare import prepare
 from bgrd.imaging.quiet import quiet
+from bgrd.imaging.room import has_room, most_bytes
 from bgrd.job import Product, Recipe
 from bgrd.models.session import Session
 from bgrd.models.spec import ModelSpec, parse
@@ -167,6 +168,9 @@ def verify(stream: BinaryIO, product: Product, *, size: tuple[int, int]) -> None
             image = PngImageFile(stream) if product.format == "png" else WebPImageFile(stream)
             image.load()
     except (OSError, SyntaxError, ValueError, EOFError) as error:
+        if not has_room(most_bytes(size, product.format.upper())):  # a decoder that gets no memory calls it damage
+            message = "There is not enough memory to check the result."
+            raise MemoryFault(message) from error
         message = "The result could not be read back after writing."
         raise UnknownFault(message) from error
     if image.size != size or image.mode not in {wanted, "RGB" if product.format == "webp" else wanted}:

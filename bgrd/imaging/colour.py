@@ -13,6 +13,10 @@ __all__ = ["Coloured", "to_rgb"]
 _BAND_PIXELS = 4 * 2**20
 """Deep pictures are reduced so many pixels at a time, so that no wide array of the whole picture exists."""
 
+_MOST_PROFILE_BYTES = 2**20
+"""Readers of PNG (Pillow among them) refuse a larger one. Cameras' and screens' take a few KB, those with tables up to
+2 MB: what has one is converted instead, since its colours would change without."""
+
 _DEEP = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
 _WITH_ALPHA = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
 
@@ -145,6 +149,8 @@ def _to_srgb(
         ), False
     if icc and space == wanted and wanted is not None:
         return _transformed(image, ImageCms.ImageCmsProfile(io.BytesIO(icc)), notes=notes, name=wanted), False
+    if icc and image.mode == "RGB" and space == "RGB" and len(icc) > _MOST_PROFILE_BYTES:
+        return _transformed(image, ImageCms.ImageCmsProfile(io.BytesIO(icc)), notes=notes, name="RGB"), False
     if image.mode == "CMYK":
         notes.append("CMYK without a usable profile: the colours are approximate.")
         return image.convert("RGB"), False

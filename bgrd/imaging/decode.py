@@ -9,8 +9,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from PIL import ExifTags, Image, features
@@ -23,13 +22,13 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from bgrd.errors import FormatFault, IncompleteFault, InputFault, MemoryFault
-from bgrd.imaging import complete, png, tiff
+from bgrd.errors import FormatFault, IncompleteFault, InputFault
+from bgrd.imaging import complete, jpeg, png, tiff
 from bgrd.imaging.colour import to_rgb
 from bgrd.imaging.complete import sniff
-from bgrd.imaging.metadata import BROKEN_METADATA, kept_exif
+from bgrd.imaging.damage import Suspicion, judged
+from bgrd.imaging.metadata import BROKEN_METADATA, MOST_EXIF_BYTES, kept_exif
 from bgrd.imaging.picture import Picture
-from bgrd.imaging.quiet import quiet
 
 __all__ = ["decode", "from_image", "preload", "sniff"]
 
@@ -58,8 +57,6 @@ _UPRIGHT = {
 }
 """What turns each EXIF orientation upright. Source: Exif 3.0, 4.6.5.1 (tag 274)."""
 
-_BROKEN_PIXELS = (*BROKEN_METADATA, Image.DecompressionBombError)
-
 
 @dataclass(slots=True, kw_only=True)
 class _Source:
@@ -81,11 +78,11 @@ def decode(data: bytes, *, max_pixels: int, accept_holes: bool = False, hole_at:
     file that decodes in spite of that, or of zeros where data should be, and notes it. Raises InputFault (no picture,
     too large, damaged, not supported here), IncompleteFault (empty, truncated, holes), MemoryFault.
     """
-    with _judged(data):
+    with judged(data) as suspicion:
         source = _examined(data, accept_holes=accept_holes, max_pixels=max_pixels)
         if hole_at is not None and hole_at < (source.end or len(data)):
             _hole(source.notes, accept=accept_holes)
-        return _picture(_opened(source, max_pixels), source)
+        return _picture(_opened(source, max_pixels, suspicion), source)
 
 
 def preload() -> None:
@@ -97,7 +94,7 @@ def preload() -> None:
 def from_image(image: Image.Image, *, max_pixels: int) -> Picture:
     """Give a picture that is already in memory the same treatment as a decoded file."""
     _check_size(image.size, max_pixels)
-    with _judged(b""):
+    with judged(b""):
         # A copy shares nothing: what follows may reuse the pixels in place.
         return _picture(image.copy(), _Source(name=image.format or "", data=b"", icc=image.info.get("icc_profile")))
 
@@ -109,10 +106,13 @@ def _examined(data: bytes, *, accept_holes: bool, max_pixels: int) -> _Source:
         return _examined_png(data)
     if name == "TIFF":
         page = tiff.first_page(data)
+        if data[:4] == b"MM\0+":
+            message = "BigTIFF files in big-endian order cannot be read here."
+            raise InputFault(message)
         notes = ["The first of several pages."] if page.several else []
         return _Source(name=name, data=data, bits=page.bits, notes=notes)
     found = complete.extent(data, name)
-    source = _Source(name=name, data=data, size=found.size, end=found.end)
+    source = _Source(name=name, data=jpeg.lean(data, found.surplus), size=found.size, end=found.end)
     if found.size:
         _check_size(found.size, max_pixels)
     if complete.has_hole(data, found):
@@ -136,6 +136,8 @@ def _hole(notes: list[str], *, accept: bool) -> None:
 def _examined_png(data: bytes) -> _Source:
     lean = png.lean(data)
     notes = ["The first frame of an animation."] if lean.animated else []
+    if lean.spoiled:
+        notes.append("The colour profile is damaged and was ignored.")
     if lean.end < len(data):
         notes.append(f"{len(data) - lean.end} bytes after the end of the picture were ignored.")
     return _Source(name="PNG", data=lean.data, icc=lean.icc, bits=lean.bits, size=lean.size, end=lean.end, notes=notes)
@@ -156,12 +158,14 @@ def _recognised(data: bytes) -> str:
     return name
 
 
-def _opened(source: _Source, max_pixels: int) -> Image.Image:
+def _opened(source: _Source, max_pixels: int, suspicion: Suspicion) -> Image.Image:
     """Read the header, check the pixel count, then decode."""
     if source.size:
         _check_size(source.size, max_pixels)
+        suspicion.expect(source.size, source.name)
     image = _reader(source.name)(io.BytesIO(source.data))
     _check_size(image.size, max_pixels)
+    suspicion.expect(image.size, source.name)
     if source.name in {"WEBP", "AVIF"} and getattr(image, "is_animated", False):
         source.notes.append("The first frame of an animation.")
     if source.name == "HEIF":
@@ -169,7 +173,16 @@ def _opened(source: _Source, max_pixels: int) -> Image.Image:
             source.notes.append("The main one of several pictures.")
         source.bits = int(image.info.get("bit_depth") or 8)
     image.load()
+    if source.name == "PNG" and _may_lack_rows(image) and png.lacks_rows(source.data):
+        message = "The PNG file is damaged: it has fewer rows than its size says."
+        raise InputFault(message)
     return image
+
+
+def _may_lack_rows(image: Image.Image) -> bool:
+    """Whether the last row is empty, as one that was never decoded is; the rows of an interlaced file mix."""
+    last = image.crop((0, image.height - 1, image.width, image.height))
+    return last.getbbox(alpha_only=False) is None or bool(image.info.get("interlace"))
 
 
 def _reader(name: str) -> type[ImageFile]:
@@ -245,32 +258,11 @@ def _exif(image: Image.Image, notes: list[str]) -> tuple[int, bytes | None]:
     try:
         exif = image.getexif()
         orientation = exif.get(ExifTags.Base.Orientation)
-        kept = kept_exif(exif)
+        excessive = len(image.info.get("exif") or b"") > MOST_EXIF_BYTES
+        kept = None if excessive else kept_exif(exif)
+        if excessive:
+            notes.append("The EXIF block is larger than any camera's and was left out.")
     except BROKEN_METADATA:
         notes.append("The EXIF block is damaged and was ignored.")
         return 1, None
     return (orientation if isinstance(orientation, int) else 1), kept
-
-
-@contextmanager
-def _judged(data: bytes) -> Iterator[None]:
-    """Turn whatever decoding raises into a fault."""
-    try:
-        with quiet():
-            yield
-    except MemoryError as error:
-        message = "There is not enough memory to decode this picture."
-        raise MemoryFault(message) from error
-    except _BROKEN_PIXELS as error:
-        raise _damaged(data, error) from error
-
-
-def _damaged(data: bytes, error: Exception) -> IncompleteFault | InputFault:
-    """Judge a decoding error: an unfinished copy shows by its early end or by pages of zeros."""
-    if "truncated" in str(error).lower() or complete.has_gap(data):
-        return IncompleteFault("The picture does not decode to its end; the file is truncated or still being written.")
-    return InputFault(f"The picture is damaged and cannot be decoded ({_one_line(error)}).")
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join((str(error) or type(error).__name__).split())[:200]

@@ -13,6 +13,7 @@ from PIL import Image, PngImagePlugin, WebPImagePlugin
 
 from bgrd.errors import InputFault, MemoryFault
 from bgrd.imaging.metadata import without_location
+from bgrd.imaging.room import has_room, most_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["encode"]
 
 _MOST_WEBP_SIDE = 16383
+_SHORT = "There is not enough memory to encode this picture."
 _QUICK_LEVEL = 3
 """Up to this level PNG rows are filtered by the row above only.
 
@@ -69,8 +71,12 @@ def encode(
         else:
             image.save(stream, format=_FORMATS["png"], compress_level=product.level, **options)
     except MemoryError as error:
-        message = "There is not enough memory to encode this picture."
-        raise MemoryFault(message) from error
+        raise MemoryFault(_SHORT) from error
+    except (OSError, ValueError, RuntimeError) as error:
+        # An encoder that gets no memory says that it failed. What the stream raises has a number.
+        if getattr(error, "errno", None) is not None or has_room(most_bytes(image.size, product.format.upper())):
+            raise
+        raise MemoryFault(_SHORT) from error
 
 
 def _webp_options(image: Image.Image, product: Product) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import ExifTags, Image
 
-__all__ = ["BROKEN_METADATA", "kept_exif", "without_location"]
+__all__ = ["BROKEN_METADATA", "MOST_EXIF_BYTES", "kept_exif", "without_location"]
 
 BROKEN_METADATA = (
     OSError,
@@ -28,6 +28,11 @@ BROKEN_METADATA = (
     struct.error,
 )
 """What reading or writing garbage metadata is known to raise."""
+
+MOST_EXIF_BYTES = 2**20
+"""A JPEG holds 64 KB of it, preview and all; whoever puts more into a picture does not mean it to be carried on."""
+
+_MOST_VALUE_BYTES = 2**16
 
 _TAGS = frozenset(
     {270, 271, 272, 282, 283, 296, 305, 306, 315, 33432, 18246, 18249, 34665, 34853, 40091, 40092, 40093, 40094, 40095},
@@ -50,8 +55,9 @@ def kept_exif(exif: Image.Exif) -> bytes | None:
         elif tag == ExifTags.IFD.GPSInfo:
             _set(kept, tag, dict(exif.get_ifd(tag)))
         else:
-            kept[tag] = exif[tag]
-    return kept.tobytes() if len(kept) else None
+            _set(kept, tag, exif[tag])
+    block = kept.tobytes() if len(kept) else None
+    return block if block and len(block) <= MOST_EXIF_BYTES else None
 
 
 def without_location(exif: bytes) -> bytes | None:
@@ -67,6 +73,13 @@ def without_location(exif: bytes) -> bytes | None:
         return None
 
 
-def _set(exif: Image.Exif, tag: int, directory: dict[int, Any]) -> None:
-    if directory:
-        exif[tag] = directory
+def _set(exif: Image.Exif, tag: int, value: Any) -> None:
+    """Take over a value, or what of a directory is there, unless it is larger than any camera's."""
+    if isinstance(value, dict):
+        value = {key: part for key, part in value.items() if not _excessive(part)}
+    if value != {} and not _excessive(value):
+        exif[tag] = value
+
+
+def _excessive(value: Any) -> bool:
+    return isinstance(value, str | bytes | tuple) and len(value) > _MOST_VALUE_BYTES

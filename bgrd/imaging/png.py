@@ -7,6 +7,7 @@ Source: PNG specification (third edition), 5 and 11.
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,16 +15,26 @@ from dataclasses import dataclass
 from bgrd.errors import IncompleteFault, InputFault
 from bgrd.imaging.complete import has_gap
 
-__all__ = ["Lean", "lean"]
+__all__ = ["Lean", "lacks_rows", "lean"]
 
 _DRAWN = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS"})
 _KEPT = _DRAWN | {b"pHYs", b"eXIf"}
-_MOST_PROFILE_BYTES = 4 * 2**20
+_MOST_PROFILE_BYTES = 16 * 2**20
+_MOST_CHUNKS = 250_000
+"""Of a kilobyte each in the largest file; each costs its readers some microseconds, however few bytes it has."""
+
+_STEP_BYTES = 2**20
+_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+_ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+"""First column, first row, column step and row step of each pass."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lean:
-    """A PNG reduced to what is needed: `data` to decode, where the first image ended, the profile, bits per sample."""
+    """A PNG reduced to what is needed: `data` to decode, where the first image ended, the profile, bits per sample.
+
+    `spoiled` says that there is a profile which cannot be used.
+    """
 
     data: bytes
     end: int
@@ -31,6 +42,7 @@ class Lean:
     bits: int
     size: tuple[int, int]
     animated: bool
+    spoiled: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,32 +58,67 @@ def lean(data: bytes) -> Lean:
 
     Raises IncompleteFault where the file ends before IEND or zeros stand for a part of it, InputFault on other damage.
     """
-    kept: list[_Chunk] = []
-    dropped: list[_Chunk] = []
+    view = memoryview(data)
+    slim: bytearray | None = None
+    profile: _Chunk | None = None
+    end, animated = 8, False
     for chunk in _chunks(data):
         if not chunk.whole and chunk.name in _DRAWN:
             raise _damaged(data, "a checksum does not match")
-        (kept if chunk.name in _KEPT and chunk.whole else dropped).append(chunk)
-    head = data[kept[0].start + 8 :] if kept[0].name == b"IHDR" and kept[0].end - kept[0].start == 25 else b""
-    if not head:
+        if chunk.name in _KEPT and chunk.whole:
+            end = chunk.end
+            if slim is not None:
+                slim += view[chunk.start : chunk.end]
+        elif slim is None:
+            slim = bytearray(view[: chunk.start])
+        profile = chunk if chunk.name == b"iCCP" and profile is None else profile
+        animated |= chunk.name == b"acTL"
+    if data[8:16] != b"\0\0\0\x0dIHDR":
         raise _damaged(data, "it does not begin with its header")
-    view = memoryview(data)
-    slim = b"".join([view[:8], *(view[chunk.start : chunk.end] for chunk in kept)]) if dropped else data
+    icc = _profile(data[profile.start + 8 : profile.end - 4]) if profile and profile.whole else None
     return Lean(
-        data=slim,
-        end=kept[-1].end,
-        icc=next((_profile(data[c.start + 8 : c.end - 4]) for c in dropped if c.name == b"iCCP" and c.whole), None),
-        bits=head[8],
-        size=(int.from_bytes(head[:4], "big"), int.from_bytes(head[4:8], "big")),
-        animated=any(chunk.name == b"acTL" for chunk in dropped),
+        data=data if slim is None else bytes(slim),
+        end=end,
+        icc=icc,
+        bits=data[24],
+        size=(int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")),
+        animated=animated,
+        spoiled=profile is not None and icc is None,
     )
+
+
+def lacks_rows(data: bytes) -> bool:
+    """Say whether a whole PNG unpacks to fewer bytes than its size takes: decoders leave the rest of it black."""
+    wanted, unpacker = _raw_bytes(data), zlib.decompressobj()
+    try:
+        for chunk in _chunks(data):
+            packed = data[chunk.start + 8 : chunk.end - 4] if chunk.name == b"IDAT" else b""
+            while packed and wanted > 0:
+                wanted -= len(unpacker.decompress(packed, _STEP_BYTES))
+                packed = unpacker.unconsumed_tail
+    except zlib.error:
+        return True
+    return wanted > 0
+
+
+def _raw_bytes(data: bytes) -> int:
+    """Give the unpacked size of all rows with their filter bytes."""
+    width, height = int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+    bits = data[24] * _CHANNELS.get(data[25], 1)
+    passes = _ADAM7 if data[28] else ((0, 0, 1, 1),)
+    sizes = (
+        (math.ceil((width - left) / across), math.ceil((height - top) / down)) for left, top, across, down in passes
+    )
+    return sum(rows * (1 + math.ceil(columns * bits / 8)) for columns, rows in sizes if columns > 0 and rows > 0)
 
 
 def _chunks(data: bytes) -> Iterator[_Chunk]:
     """Yield every chunk up to and with IEND."""
     view = memoryview(data)
     position = 8
-    while position + 12 <= len(data):
+    for _ in range(_MOST_CHUNKS):
+        if position + 12 > len(data):
+            break
         length, name = int.from_bytes(data[position : position + 4], "big"), data[position + 4 : position + 8]
         end = position + 12 + length
         if not name.isalpha():
@@ -83,6 +130,8 @@ def _chunks(data: bytes) -> Iterator[_Chunk]:
         if name == b"IEND":
             return
         position = end
+    else:
+        raise _damaged(data, "it has more parts than any picture")
     message = "The PNG file ends before the picture does; it is truncated or still being written."
     raise IncompleteFault(message)
 
