@@ -40,3 +40,9 @@ def test_whatever_happens_while_loading_is_the_models(fault: Fault) -> None:
     told = blame.while_loading("big", fault)
     assert isinstance(told, ModelFault)
     assert str(told) == f"loading model big failed: {fault}"
+
+
+def test_a_shortage_names_the_limit() -> None:
+    """A lane says what it was short for, the parent how much there is."""
+    fault = blame.with_limit(MemoryFault("There is not enough memory."), limit_bytes=300 * 2**20)
+    assert str(fault) == "There is not enough memory; the limit is 300 MiB"

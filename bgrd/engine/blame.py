@@ -6,7 +6,7 @@ from bgrd.engine.process import LaneProcess
 from bgrd.engine.slot import Stage
 from bgrd.errors import CrashFault, Fault, FileFault, FolderUnavailable, MemoryFault, ModelFault
 
-__all__ = ["for_end", "for_excess", "for_lateness", "for_size", "while_loading"]
+__all__ = ["for_end", "for_excess", "for_lateness", "for_size", "while_loading", "with_limit"]
 
 _MOST_THREADS = 1024
 """No decoder wants so many, on any machine; a flood of them takes what other programs need, and hardly any memory."""
@@ -35,6 +35,11 @@ def for_excess(process: LaneProcess, *, limit_bytes: int) -> Fault | None:
     if (threads := process.threads()) > _MOST_THREADS:
         return CrashFault(f"the process working on it started {threads} threads")
     return None
+
+
+def with_limit(fault: MemoryFault, *, limit_bytes: int) -> MemoryFault:
+    """Add to what a lane says of its shortage how much it may have."""
+    return MemoryFault(f"{str(fault).rstrip('.')}; the limit is {limit_bytes // 2**20} MiB")
 
 
 def for_end(status: str, *, out_of_memory: bool) -> Fault:

@@ -20,7 +20,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from bgrd.errors import MemoryFault, UnknownFault
+from bgrd.errors import MemoryFault, ModelFault, UnknownFault
 from bgrd.imaging.compose import compose
 from bgrd.imaging.decode import decode, from_image
 from bgrd.imaging.decode import preload as preload_decoders
@@ -83,7 +83,8 @@ def process(
 ) -> Report:
     """Turn a file's bytes into every product of the recipe; product i goes to the stream `write(i)` gives.
 
-    Raises the faults of decoding and of the model, and OSError where a stream does. The caller closes the streams.
+    Raises the faults of decoding, UnknownFault where the model fails on it, OSError where a stream does. The caller
+    closes the streams.
     """
     begun = begin(
         data,
@@ -93,9 +94,13 @@ def process(
         accept_holes=accept_holes,
         hole_at=hole_at,
     )
-    with _timed(begun.times, "infer"):
-        outputs = session.run(begun.tensor)
-    return finish(begun, outputs, recipe=recipe, spec=session.spec, write=write)
+    try:
+        with _timed(begun.times, "infer"):
+            outputs = session.run(begun.tensor)
+        return finish(begun, outputs, recipe=recipe, spec=session.spec, write=write)
+    except ModelFault as fault:
+        # The model has passed its trial: what it does to one picture must not stop the folder for all others.
+        raise UnknownFault(str(fault)) from fault
 
 
 def begin(

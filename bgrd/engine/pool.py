@@ -20,7 +20,7 @@ from bgrd.engine.process import LaneProcess, kernel_oom_kills, start_lane
 from bgrd.engine.scrutiny import harmless, objection
 from bgrd.engine.slot import Assignment, Slot
 from bgrd.engine.wire import Answer, Faulted, Finished, Hashed, Hello, Loaded, Message, WireError, close_all
-from bgrd.errors import FAULTS, DaemonFault, Fault, UnknownFault
+from bgrd.errors import FAULTS, DaemonFault, Fault, MemoryFault, UnknownFault
 from bgrd.job import ModelChoice
 
 __all__ = ["Assignment", "Limits", "Pool", "PoolEvents"]
@@ -86,9 +86,9 @@ class Pool:
         """
         if self.free < 1 or (assignment.alone and self.busy):
             return False
-        slot = self._choose(assignment.model.name)
         if assignment.alone:
-            self._let_go(other_than=slot)
+            self._let_go()  # what earlier pictures left in a lane is not to be this one's undoing
+        slot = self._choose(assignment.model.name)
         if not slot.holds(assignment.model.name):
             slot.load(assignment.model, threads=self.limits.threads)
         slot.assignment = assignment
@@ -262,7 +262,11 @@ class Pool:
             self._go_on(slot)
             self._events.model_faulted(message.model, fault)
             return
+        limit = self.memory_limit(alone=slot.alone)
         self._release(slot)
+        if isinstance(fault, MemoryFault):
+            fault = blame.with_limit(fault, limit_bytes=limit)
+            self._remove(slot, kill=False)  # it may be short of memory because of what it did before
         self._events.faulted(message.job, fault, message.stage, message.trace)
 
     def _release(self, slot: Slot) -> None:
@@ -299,7 +303,7 @@ class Pool:
             slot.process.kill()
         self._dying.append(slot.process)
 
-    def _let_go(self, *, other_than: Slot) -> None:
+    def _let_go(self) -> None:
         for slot in list(self._slots.values()):
-            if slot.idle and slot is not other_than:
+            if slot.idle:
                 self._remove(slot, kill=False)
