@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from tests.daemons import Daemon
 from tests.houses import House
-from tests.scenes import phone_photo
+from tests.scenes import phone_photo, slow_photo
 from tests.sightings import Sightings
 
 pytestmark = pytest.mark.timeout(240)
@@ -158,3 +159,28 @@ def test_a_source_that_is_replaced_meanwhile(tmp_path: Path, policy: str, clean:
     for name, (moment, _, old, new) in CASES.items():
         wanted |= {name: old, name.replace(".jpg", "-2.jpg"): new} if moment in HIDDEN else {name: new}
     assert left == (wanted if policy == "archive" else {})
+
+
+def test_a_directory_that_becomes_a_link(tmp_path: Path) -> None:
+    """A directory moved away, with a link in its place, while its picture is worked on: withdrawn, once, for good."""
+    house = House(tmp_path / "house").folders()
+    house.configure("[defaults]\nrescan_seconds = 1\n")
+    album, away = house.inbox / "album", house.root / "away"
+    album.mkdir()
+    with Daemon(house) as daemon:
+        daemon.ready()
+        source = album / "slow.jpg"
+        source.write_bytes(slow_photo(seed=1))
+        lane, _ = daemon.catch_lane([source])
+        album.rename(away)
+        album.symlink_to(away)
+        os.kill(lane, signal.SIGCONT)
+        daemon.heard("job.withdrawn", path="album/slow.jpg")
+        (house.inbox / "next.jpg").write_bytes(picture(1))
+        daemon.done(["next.jpg"])
+        daemon.heard("intake.skipped", counts={"link": 1})
+        assert daemon.stop() == 0
+        assert len(daemon.events("job.withdrawn")) == 1
+    assert list(house.results()) == ["next.png"]
+    assert len(house.jobs()) == 2
+    assert (away / "slow.jpg").read_bytes() == slow_photo(seed=1)
