@@ -47,12 +47,16 @@ class Failure:
 
 @dataclass(slots=True)
 class Outcome:
-    """What a run came to: results by task, failures, seconds of work per stage summed over all."""
+    """What a run came to: results by task, failures, seconds of work per stage summed over all.
+
+    `loose` is what was to hold its lanes in and does not on this system, by name and reason.
+    """
 
     results: dict[Task, list[Path]] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
     stage_seconds: dict[str, float] = field(default_factory=dict)
     wall_seconds: float = 0.0
+    loose: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -194,7 +198,9 @@ class Once:
     # What the pool tells (PoolEvents).
 
     def lane_started(self, lane: int, missing: Sequence[str]) -> None:
-        """Nothing to do: `bgrd check` tells of it."""
+        """Note what the lanes lack: they lack the same."""
+        del lane
+        self.outcome.loose = tuple(missing)
 
     def hashed(self, message: Hashed) -> None:
         """Go on: a one-shot run knows no earlier results."""

@@ -8,6 +8,7 @@ import os
 import re
 import resource
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -267,6 +268,20 @@ def test_a_hostile_picture_gets_nowhere(tmp_path: Path) -> None:
         (other / "out").rglob("*")
     )
     assert not [path for path in house.results(house.outbox).values() if b"a secret" in path.read_bytes()]
+
+
+def test_a_one_shot_run_says_what_its_lanes_lack(tmp_path: Path) -> None:
+    """On named files and on the inboxes: the work is done, and one line names the wall that is missing."""
+    house = House(tmp_path / "house").folders()
+    (house.inbox / "a.jpg").write_bytes(phone_photo())
+    bare = [str(WITH_HOSTILE_LANES), str(HOSTILE_LANE), json.dumps({"without": "landlock"}), "once"]
+    for arguments in ([str(house.inbox / "a.jpg"), "-o", str(house.root / "there")], []):
+        done = subprocess.run(
+            [sys.executable, *bare, *arguments], env=house.environment, capture_output=True, text=True, check=True
+        )
+        assert done.stderr.count("not shut in completely, landlock: this kernel has none") == 1
+        assert "1 done" in done.stderr
+    house.clear()
 
 
 def test_a_daemon_says_once_what_its_lanes_lack(tmp_path: Path) -> None:

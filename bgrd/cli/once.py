@@ -103,6 +103,7 @@ def _files(options: argparse.Namespace, settings: Settings, console: Console, pr
         )
         outcome = once.run(tasks)
     _tell(outcome, console)
+    _warn(console, outcome.loose)
     failed = [_Row(failure.task.path, "failed", failure.reason) for failure in outcome.failures]
     _sum_up(console, done=len(outcome.results), seconds=outcome.wall_seconds, failed=len(failed))
     _table(console, failed)
@@ -122,6 +123,7 @@ def _inboxes(options: argparse.Namespace, settings: Settings, console: Console, 
     rows = [*tally.rows(_unfinished(settings)), *(_Row(path, "waits", _WRITTEN) for path in daemon.writing)]
     left = daemon.left + len(daemon.writing)
     seconds = time.perf_counter() - started
+    _warn(console, tally.loose)
     _sum_up(console, done=tally.done, seconds=seconds, failed=len(tally.failed), left=left)
     _table(console, rows)
     if daemon.stopped:
@@ -170,6 +172,7 @@ class _Tally:
         self.done = 0
         self.failed: dict[tuple[str, bytes], str] = {}
         self.waiting: dict[tuple[str, bytes], str] = {}
+        self.loose: tuple[str, ...] = ()
         self._expected = 0
         self._progress = progress
 
@@ -184,6 +187,8 @@ class _Tally:
         match event:
             case "intake.admitted":
                 self._expected += facts["count"]
+            case "lane.loose":
+                self.loose = tuple(facts["missing"])
             case "job.failed":
                 self.waiting.pop(key, None)
                 self.failed[key] = facts["reason"]
@@ -223,6 +228,13 @@ def _tell(outcome: Outcome, console: Console) -> None:
     if outcome.wall_seconds and total:
         stages = ", ".join(f"{name} {seconds:.1f}" for name, seconds in outcome.stage_seconds.items())
         console.print(f"stages, seconds of work: {stages}; {total / outcome.wall_seconds:.2f} at once on average")
+
+
+def _warn(console: Console, loose: tuple[str, ...]) -> None:
+    """Say what does not hold the lanes in on this system."""
+    if loose:
+        told = f"the lanes are not shut in completely, {'; '.join(loose)}: see `bgrd check`"
+        console.print(escape(line(told)), soft_wrap=True)
 
 
 def _sum_up(console: Console, *, done: int, seconds: float, failed: int, left: int = 0) -> None:
