@@ -27,6 +27,7 @@ from bgrd.pulse import Pulse, identity, summary
 from bgrd.roster import Roster
 from bgrd.service import Plan, limits_of, plan_of
 from bgrd.signals import Signals
+from bgrd.steps import passed
 from bgrd.telemetry import status
 from bgrd.telemetry.log import configure, logger
 from bgrd.telemetry.notify import Notifier
@@ -36,6 +37,7 @@ __all__ = ["Daemon"]
 _START_SECONDS = 30.0
 _LOOK_SECONDS = 0.05
 _PING_SECONDS = 5.0
+_LAST_WORD_SECONDS = 1.0
 _ABANDON_SECONDS = 5.0
 _PRUNE_SECONDS = 86_400.0
 _HISTORY_SECONDS = 90 * 86_400.0
@@ -128,6 +130,7 @@ class Daemon:
     def _start(self) -> None:
         self._prepare(self._roster.plan)
         recovery = self._journal.recover()
+        passed("start.recovered")
         limits = self._pool.limits
         self._report(
             "daemon.start",
@@ -252,6 +255,9 @@ class Daemon:
                 self._turn(time.monotonic() + _LOOK_SECONDS)
             if not self._dispatcher.idle():
                 self._dispatcher.abort()
+                deadline = time.monotonic() + _LAST_WORD_SECONDS
+                while not self._dispatcher.idle() and time.monotonic() < deadline and self._signals.stops < 2:
+                    self._turn(time.monotonic() + _LOOK_SECONDS)  # the log tells of each job that is put back
 
     def _end(self) -> None:
         """End threads and lanes and close the journal, which a full disk may keep from knowing of the clean end."""

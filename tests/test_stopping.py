@@ -127,6 +127,7 @@ def test_a_stop_has_its_limit(tmp_path: Path) -> None:
         _lane, caught = daemon.catch_lane(sources)
         assert daemon.stop() == 0
         done = [event["path"] for event in daemon.events("job.done")]
+        assert caught.name in [event["path"] for event in daemon.events("job.requeued")]
     put_back = {os.fsdecode(job.path): (job.state, job.attempts) for job in house.jobs()}
     assert put_back[caught.name] == (State.READY, 0)
     house.configure("")
