@@ -429,3 +429,24 @@ def test_a_kept_source_leaves_a_hidden_file_of_another_alone(world: World) -> No
     assert world.apply_open("keep") == Applied(outcome="kept")
     assert world.apply("keep") == Applied(outcome="kept")
     assert world.found() == before
+
+
+def test_a_copy_half_made_goes_though_the_source_is_kept_after_all(tmp_path: Path) -> None:
+    """A hidden copy that a kill left in the archive is removed also where nothing is archived any more."""
+    world = World(inbox=tmp_path / "inbox", archive=tmp_path / "archive")
+    world.file.rename(world.hidden)
+    copy = world.archive / "trip" / world.hidden.name
+    copy.parent.mkdir()
+    copy.write_bytes(PICTURE[:1000])
+    assert world.apply("keep") == Applied(outcome="kept")
+    assert world.found() == {"inbox/trip/IMG_1.jpg": PICTURE}
+
+
+def test_an_archive_that_is_the_inbox_costs_no_source(tmp_path: Path) -> None:
+    """The hidden source itself is never taken for such a copy."""
+    world = World(inbox=tmp_path / "inbox", archive=tmp_path / "archive")
+    world.file.rename(world.hidden)
+    world.archive.rmdir()
+    world.archive.symlink_to(world.inbox)
+    assert world.apply("keep") == Applied(outcome="kept")
+    assert world.file.read_bytes() == PICTURE

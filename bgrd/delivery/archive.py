@@ -7,12 +7,14 @@ import hashlib
 import os
 import stat
 from contextlib import suppress
+from pathlib import Path
 
-from bgrd.delivery.beneath import open_regular, sha256_of
+from bgrd.delivery.beneath import open_regular, opened_directory, sha256_of
 from bgrd.delivery.ladder import create_draft, drop_draft, move
 from bgrd.delivery.naming import numbered
+from bgrd.steps import passed
 
-__all__ = ["ensure_room", "store", "try_out"]
+__all__ = ["drop_copy", "ensure_room", "store", "try_out"]
 
 _CHUNK_BYTES = 1 << 20
 
@@ -46,6 +48,16 @@ def try_out(home: int, *, source: int, spare: bytes) -> None:
         os.fsync(draft.fd)
     finally:
         drop_draft(draft)
+
+
+def drop_copy(archive: Path, parent: bytes, hidden: bytes, *, source: int) -> None:
+    """Remove what a kill may have left of a copy in `parent` of the archive: the next try may copy nothing.
+
+    `source` is the directory with the original, which has the same hidden name.
+    """
+    with suppress(OSError), opened_directory(archive, parent) as home:
+        if not os.path.samestat(os.fstat(home), os.fstat(source)):
+            os.unlink(hidden, dir_fd=home)
 
 
 def store(hidden: bytes, path: bytes, *, source: int, home: int, fd: int, sha256: str | None) -> bytes | None:
@@ -86,6 +98,7 @@ def _copy(hidden: bytes, path: bytes, *, home: int, fd: int, sha256: str | None)
         os.fsync(draft.fd)
         if sha256_of(draft.fd) != digest:
             raise OSError(errno.EIO, "the copy reads back differently")
+        passed("source.copied")
         for name in numbered(path):
             if move(hidden, name, source_dir=home, target_dir=home):
                 draft.hidden = None

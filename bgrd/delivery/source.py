@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from bgrd.delivery.archive import ensure_room, store
+from bgrd.delivery.archive import drop_copy, ensure_room, store
 from bgrd.delivery.beneath import (
     file_fault,
     folder_faults,
@@ -39,6 +39,7 @@ from bgrd.delivery.naming import hidden_source, numbered
 from bgrd.errors import ChangedFault, Fault
 from bgrd.escape import shown
 from bgrd.job import Policy, Version, version_of
+from bgrd.steps import passed
 
 __all__ = ["Applied", "Opened", "apply_policy", "open_source", "unchanged"]
 
@@ -140,6 +141,8 @@ def apply_policy(
 
 def _apply(policy: Policy, source: _Source, *, archive: Path) -> Applied:
     resumed = _left_hidden(source)
+    if resumed:
+        drop_copy(archive, split(source.path)[0], source.hidden, source=source.directory)
     if policy == "keep":
         # While the source stands under its own name, the hidden file is another's: a lost journal's, or synced here.
         if resumed and not _stands(source):
@@ -172,11 +175,14 @@ def _taken(source: _Source, *, resumed: bool, finish: Callable[[int], Applied | 
         by_hash = by_hash or now.st_ctime_ns != source.version.ctime_ns
         if not move(source.name, source.hidden, source_dir=source.directory, target_dir=source.directory):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), source.hidden)
+        passed("source.hidden")
     held = open_regular(source.hidden, directory=source.directory)
     applied = None
     if held is not None:
         try:
-            applied = finish(held) if _proven(source, held, by_hash=by_hash) else None
+            if _proven(source, held, by_hash=by_hash):
+                passed("source.proven")
+                applied = finish(held)
         finally:
             os.close(held)
     if applied is None:
@@ -184,6 +190,7 @@ def _taken(source: _Source, *, resumed: bool, finish: Callable[[int], Applied | 
         return Applied(outcome="changed")
     with suppress(FileNotFoundError):
         os.unlink(source.hidden, dir_fd=source.directory)
+    passed("source.removed")
     with suppress(OSError):
         # Not durable means only that a power cut brings the source back, and the next start asks again.
         sync_directory(source.directory)
@@ -196,7 +203,9 @@ def _store(source: _Source, held: int, *, archive: Path, home: int) -> Applied |
         stored = store(source.hidden, source.path, source=source.directory, home=home, fd=held, sha256=source.sha256)
         if stored is None:
             return None
+        passed("source.stored")
         sync_directories(archive, parent)
+    passed("source.archived")
     return Applied(outcome="archived", where=archive / os.fsdecode(parent) / os.fsdecode(stored))
 
 
@@ -256,6 +265,7 @@ def _put_back(source: _Source) -> None:
         for name in numbered(source.path):
             if move(source.hidden, name, source_dir=source.directory, target_dir=source.directory):
                 break
+    passed("source.returned")
     with suppress(OSError):
         sync_directory(source.directory)
 
