@@ -13,14 +13,14 @@ from dataclasses import replace
 from queue import SimpleQueue
 from typing import Any
 
-from bgrd.delivery.claim import Claim, drop_claim, open_claim
+from bgrd.delivery.claim import Claim, drop_claim, drop_drafts, open_claim
 from bgrd.delivery.commit import deliver, finish
 from bgrd.delivery.failure import FailureNotes, record
 from bgrd.delivery.leftovers import Leftovers
 from bgrd.delivery.outbox import Outbox
 from bgrd.delivery.premises import Premises
 from bgrd.delivery.probe import probe, probe_fault
-from bgrd.delivery.recall import intact_job, same_file_job
+from bgrd.delivery.recall import adopt, intact_job, same_file_job
 from bgrd.engine.events import Blocked, Broken, Closed, Delayed, Event, Fed, Idle, Judged, Outcome, Prepared, Resumed
 from bgrd.engine.verdict import Verdict, judge, takes_holes
 from bgrd.engine.wire import Finished, Hashed
@@ -28,6 +28,7 @@ from bgrd.errors import ChangedFault, Fault, FileFault, FolderFault, StateError
 from bgrd.intake.lease import lease
 from bgrd.job import Folder, Job, recipe_hash
 from bgrd.journal.journal import Journal, Recovery
+from bgrd.steps import passed
 
 __all__ = ["Committer"]
 
@@ -62,7 +63,7 @@ class Committer:
         self._outbox = Outbox(folder.outbox, mode=folder.mode, group=folder.group, min_free=folder.min_free)
         self._premises = Premises(folder, journal)
         self._notes = FailureNotes(folder, journal)
-        self._leftovers = Leftovers(folder, journal, self._outbox, closed=self._finished)
+        self._leftovers = Leftovers(folder, journal, self._outbox, notes=self._notes, closed=self._finished)
         self._claims: dict[int, Claim] = {}
         self._requests: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name=f"commit-{folder.name}", daemon=True)
@@ -155,6 +156,7 @@ class Committer:
                 accept_holes=takes_holes(claim.job, now=self._wall(), grace_seconds=self.folder.grace_seconds),
             )
         )
+        passed("job.prepared")
 
     def _claim(self, *, oldest: bool) -> Claim | None:
         """Claim and open a job; None where there is none now, or the folder turns out to be unwell."""
@@ -183,16 +185,19 @@ class Committer:
         claim.job = replace(claim.job, sha256=message.sha256)
         recipe = recipe_hash(self.folder.recipe, model_sha256=message.model_sha256)
         self._journal.hashed(message.job, sha256=message.sha256, recipe=recipe)
+        passed("job.hashed")
         intact = intact_job(self._journal, self._outbox, claim.job)
         same = same_file_job(self._journal, claim.job)
         self._post(Judged(folder=self.folder.name, job_id=message.job, go=intact is None and same is None))
+        passed("job.judged")
         if intact is not None:
-            claim.job = replace(claim.job, kind=intact.kind)
-            self._journal.intend(claim.job.id, intact.results)
-            self._journal.committed(claim.job.id)
+            drop_drafts(self._outbox, claim)
+            claim.job = adopt(self._journal, claim.job, earlier=intact)
             self._conclude(claim, "known", {"same_as_job": intact.id})
         elif same is not None:
+            drop_drafts(self._outbox, claim)
             self._journal.known(message.job, of=same.id)
+            passed("job.known")
             self._close(claim, "known", {"same_as_job": same.id})
 
     def _commit(self, message: Finished, facts: Mapping[str, Any]) -> None:
@@ -233,9 +238,9 @@ class Committer:
         else:
             self._close(claim, outcome, {**facts, "source": applied.outcome})
 
-    def _finished(self, job: Job, outcome: Outcome) -> None:
-        """Tell of a job that an earlier run or try had left."""
-        self._post(Closed(folder=self.folder.name, job=job, outcome=outcome, facts={"recovered": True}))
+    def _finished(self, job: Job, outcome: Outcome) -> None:  # what an earlier run or try had left
+        why = {"kind": job.kind, "reason": job.reason}
+        self._tell(job, outcome, {"recovered": True} | (why if outcome == "failed" else {}))
 
     def _settle(self, job_id: int, fault: Fault, facts: Mapping[str, Any]) -> None:
         claim = self._claims.get(job_id)
@@ -254,14 +259,8 @@ class Committer:
             fault = probe_fault(self.folder, self._outbox) or fault
         verdict = judge(fault, job, now=self._wall(), grace_seconds=self.folder.grace_seconds, settled=settled)
         record(self._journal, self._notes, job, verdict, now=self._wall())
-        self._post(
-            Closed(
-                folder=self.folder.name,
-                job=job,
-                outcome=verdict.action if verdict.action != "fail" else "failed",
-                facts={**facts, "kind": verdict.kind, "reason": verdict.reason},
-            )
-        )
+        outcome: Outcome = verdict.action if verdict.action != "fail" else "failed"
+        self._tell(job, outcome, {**facts, "kind": verdict.kind, "reason": verdict.reason})
         if verdict.block:
             self._block(fault)
         return verdict
@@ -269,12 +268,17 @@ class Committer:
     def _requeue(self, job_id: int) -> None:
         claim = self._claims.get(job_id)
         if claim is not None:
+            self._drop(claim)
             self._journal.requeue(job_id)
-            self._close(claim, "requeue", {})
+            passed("job.requeued")
+            self._tell(claim.job, "requeue", {})
 
     def _close(self, claim: Claim, outcome: Outcome, facts: Mapping[str, Any]) -> None:
         self._drop(claim)
-        self._post(Closed(folder=self.folder.name, job=claim.job, outcome=outcome, facts=facts))
+        self._tell(claim.job, outcome, facts)
+
+    def _tell(self, job: Job, outcome: Outcome, facts: Mapping[str, Any]) -> None:
+        self._post(Closed(folder=self.folder.name, job=job, outcome=outcome, facts=facts))
 
     def _drop(self, claim: Claim) -> None:
         self._claims.pop(claim.job.id, None)

@@ -80,5 +80,7 @@ def _daily_work(journal: Journal) -> None:
     journal.present("f", after_id=0, limit=9)
     journal.counts()
     journal.jobs(states=list(State), limit=9)
-    journal.prune(5000.0)
+    journal.prune_step(5000.0)
+    journal.written("f", b"a", b"a.png")
+    journal.note(1, b"a.txt")
     journal.withdraw_folder("f")

@@ -59,11 +59,13 @@ class TestResults:
         assert journal.target_owner("f", b"a.png") == (b"a.jpg", "cd" * 32)
 
     def test_withdrawn_intent(self, journal: Journal) -> None:
-        """A job withdrawn before anything was published leaves the name free."""
+        """A withdrawn job keeps no name from others; what it may have published in part is known to be its path's."""
         job = claimed(journal)
         journal.intend(job.id, [result()])
         journal.withdraw(job.id, reason="changed")
         assert journal.target_owner("f", b"a.png") is None
+        assert journal.written("f", b"a.jpg", b"a.png") == {SHA}
+        assert journal.written("f", b"b.jpg", b"a.png") == frozenset()
 
     def test_earlier(self, journal: Journal) -> None:
         """Earlier results are the path's own published ones, newest first."""
@@ -107,8 +109,9 @@ class TestResults:
         finish(journal, claimed(journal, b"updated"), result(b"u.png"))
         finish(journal, claimed(journal, b"updated", V2), result(b"u.png", "cd" * 32))
         journal.fail(claimed(journal, b"failed").id, kind="input", reason="r", note=None)
-        assert journal.prune(clock.now) == 0
-        assert journal.prune(clock.now + 1) == 2
+        assert not journal.prune_step(clock.now)
+        assert len(journal.jobs(states=list(State), limit=99)) == 7
+        assert not journal.prune_step(clock.now + 1)
         left = [(job.path, job.version) for job in journal.jobs(states=list(State), limit=99)]
         assert sorted(left, key=repr) == sorted(
             [(b"present", V1), (b"edited", V1), (b"edited", V2), (b"updated", V2), (b"failed", V1)], key=repr
@@ -136,5 +139,6 @@ class TestResults:
         """The id of a forgotten job is not given again: hidden files are named by it."""
         finish(journal, claimed(journal), result())
         journal.missing("f", [b"a.jpg"])
-        assert journal.prune(clock.now + 1) == 1
+        journal.prune_step(clock.now + 1)
+        assert journal.counts() == {}
         assert claimed(journal).id == 2

@@ -10,8 +10,9 @@ from bgrd.delivery.outbox import Draft, Outbox, candidates
 from bgrd.delivery.source import Opened, open_source
 from bgrd.errors import ChangedFault, Fault
 from bgrd.job import Folder, Job
+from bgrd.steps import passed
 
-__all__ = ["Claim", "draft_directories", "drop_claim", "open_claim"]
+__all__ = ["Claim", "draft_directories", "drop_claim", "drop_drafts", "open_claim"]
 
 
 @dataclass(slots=True)
@@ -29,7 +30,9 @@ def open_claim(folder: Folder, outbox: Outbox, job: Job) -> Claim:
     ChangedFault says that the source is no longer the version that was admitted, FolderFault that the outbox cannot
     take results, for want of room too.
     """
+    passed("job.claimed")
     opened = open_source(folder.inbox, job.path)
+    passed("job.opened")
     claim = Claim(job=job, opened=opened, drafts=[])
     try:
         if opened.version != job.version:
@@ -37,6 +40,7 @@ def open_claim(folder: Folder, outbox: Outbox, job: Job) -> Claim:
             raise ChangedFault(text)
         for index, target in enumerate(_targets(folder, job)):
             claim.drafts.append(outbox.create(target, job_id=job.id, index=index))
+            passed("job.drafted")
     except Fault:
         drop_claim(outbox, claim)
         raise
@@ -45,9 +49,17 @@ def open_claim(folder: Folder, outbox: Outbox, job: Job) -> Claim:
 
 def drop_claim(outbox: Outbox, claim: Claim) -> None:
     """Close the descriptors of a claim; results not published are gone with them."""
+    drop_drafts(outbox, claim)
+    os.close(claim.opened.fd)
+
+
+def drop_drafts(outbox: Outbox, claim: Claim) -> None:
+    """Give up the drafts of a claim whose source is still needed.
+
+    Before the journal says that its job is over: nobody looks for what that left hidden.
+    """
     for draft in claim.drafts:
         outbox.discard(draft)
-    os.close(claim.opened.fd)
 
 
 def draft_directories(folder: Folder, jobs: Iterable[Job]) -> list[bytes]:

@@ -20,6 +20,7 @@ from bgrd.engine.wire import Finished
 from bgrd.errors import ChangedFault, FileFault, IncompleteFault, UnknownFault
 from bgrd.job import Folder, Job, Policy, Product, Result
 from bgrd.journal.journal import Journal
+from bgrd.steps import passed
 
 __all__ = ["deliver", "finish", "results_intact"]
 
@@ -55,19 +56,24 @@ def deliver(
     searches = [_places(folder, journal, outbox, job=job, product=product, intended=intended) for product in products]
     places = [next(search) for search in searches]
     journal.intend(job.id, _results(places, finished))
+    passed("commit.intended")
     if not unchanged(folder.inbox, job.path, opened):
         text = "the file was replaced or removed while it was worked on"
         raise ChangedFault(text)
+    passed("commit.compared")
     for index, draft in enumerate(drafts):
         if folder.result_mtime == "source":
             outbox.set_mtime(draft, job.version.mtime_ns)
         while not _publish(outbox, draft, places[index]):
             places[index] = next(searches[index])
             journal.intend(job.id, _results(places, finished))
+        passed("commit.linked" if places[index].replaces is None else "commit.replaced")
     for place in places:
         outbox.sync(place.target)
+    passed("commit.synced")
     details = {"width": finished.width, "height": finished.height, "format": finished.format, "notes": finished.notes}
     journal.committed(job.id)
+    passed("commit.committed")
     return {"results": [place.target for place in places], **details}
 
 
@@ -98,6 +104,7 @@ def finish(
         job_id=job.id,
     )
     journal.done(job.id, details=details or {})
+    passed("job.done")
     return applied
 
 
@@ -122,11 +129,12 @@ def _places(
     only = len(folder.recipe.products) == 1
     for target in candidates(job.path, product, only=only):
         owner = journal.target_owner(folder.name, target)
-        ours = owner is not None and owner[0] == job.path
+        if owner is not None and owner[0] != job.path:
+            continue
         there = _hash(outbox, target)
-        if there is None and (owner is None or ours):
+        if there is None:
             yield _Place(target=target, replaces=None)
-        elif there is not None and there in {owner[1] if owner is not None and ours else None, intended.get(target)}:
+        elif there == intended.get(target) or there in journal.written(folder.name, job.path, target):
             yield _Place(target=target, replaces=there)
 
 

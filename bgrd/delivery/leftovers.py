@@ -10,11 +10,13 @@ from collections.abc import Callable
 
 from bgrd.delivery.claim import draft_directories
 from bgrd.delivery.commit import finish, results_intact
+from bgrd.delivery.failure import FailureNotes
 from bgrd.delivery.outbox import Outbox
 from bgrd.engine.events import Outcome
 from bgrd.errors import Fault
 from bgrd.job import Folder, Job, State
 from bgrd.journal.journal import Journal, Recovery
+from bgrd.steps import passed
 
 __all__ = ["Leftovers"]
 
@@ -30,15 +32,18 @@ class Leftovers:
         journal: Journal,
         outbox: Outbox,
         *,
+        notes: FailureNotes,
         closed: Callable[[Job, Outcome], None],
     ) -> None:
         self._folder = folder
         self._journal = journal
         self._outbox = outbox
+        self._notes = notes
         self._closed = closed
         self._due: dict[int, tuple[Job, float]] = {}
-        self._begun: list[Job] = []
+        self._begun: list[Job] | None = None
         self._open: deque[Job] = deque()
+        self._failed: deque[Job] = deque()
 
     def put_off(self, job: Job, *, now: float) -> None:
         """Try the source policy of a committed job again in a while."""
@@ -53,18 +58,26 @@ class Leftovers:
         """Take over what an earlier run left of this folder; `recover` does it."""
         jobs = (*recovery.committing, *recovery.committed)
         self._open = deque(job for job in jobs if job.folder == self._folder.name)
+        self._failed = deque(job for job in recovery.failed if job.folder == self._folder.name)
         begun = (*jobs, *recovery.interrupted, *recovery.failed)
         self._begun = [job for job in begun if job.folder == self._folder.name]
 
     def recover(self, *, now: float) -> None:
-        """Remove hidden files, finish commits whose results are all there, have the others worked again.
+        """Remove hidden files, tell what failed, finish commits whose results are all there, requeue the others.
 
         Raises FolderFault where the outbox does not tell; to be called again then, and goes on where it stopped.
         """
-        if self._begun:
-            directories = draft_directories(self._folder, self._begun)
+        if self._begun is not None:
+            # The root too: there a kill may have left what it is tried with.
+            directories = [b"", *draft_directories(self._folder, self._begun)]
             self._outbox.sweep([job.id for job in self._begun], directories=directories)
-            self._begun = []
+            self._begun = None
+            passed("start.swept")
+        while self._failed:
+            job = self._failed[0]
+            self._notes.write(job, kind=job.kind, reason=job.reason, when=now)
+            self._failed.popleft()
+            self._closed(job, "failed")
         while self._open:
             self._recover_one(self._open[0])
             self._open.popleft()
@@ -88,7 +101,9 @@ class Leftovers:
         if job.state is State.COMMITTING:
             if not results_intact(self._outbox, job.results):
                 self._journal.requeue(job.id)
+                passed("start.requeued")
                 self._closed(job, "requeue")
                 return
             self._journal.committed(job.id)
+            passed("start.committed")
         self._due[job.id] = (job, 0.0)

@@ -19,8 +19,9 @@ from bgrd.delivery.naming import hidden_note, noted
 from bgrd.delivery.ownership import AS_MADE, Ownership
 from bgrd.errors import FolderFault
 from bgrd.escape import line, shown
+from bgrd.steps import passed
 
-__all__ = ["note_text", "remove_note", "write_note"]
+__all__ = ["note_place", "note_text", "remove_note", "write_note"]
 
 _MOST_BYTES = 64 * 1024
 """No note of ours is longer; more than that need not be read to know."""
@@ -35,6 +36,15 @@ def note_text(path: bytes, *, reason: str, when: float, advice: str) -> str:
     moment = datetime.fromtimestamp(when, tz=UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     file = f"No result was made from this file:\n\n    {shown(path)}\n"
     return f"{file}\nWhy: {line(reason)}\nWhen: {moment}\nWhat to do: {advice}\n"
+
+
+def note_place(root: Path, path: bytes) -> bytes:
+    """Give the name below the root that `write_note` would take now."""
+    parent, _ = split(path)
+    name = next(noted(path))
+    with suppress(OSError), opened_directory(root, parent) as directory:
+        name = next(each for each in noted(path) if _is_free(each, path, directory=directory))
+    return parent + b"/" + name if parent else name
 
 
 def write_note(root: Path, path: bytes, *, text: str, owner: Ownership = AS_MADE) -> bytes | None:
@@ -59,17 +69,22 @@ def write_note(root: Path, path: bytes, *, text: str, owner: Ownership = AS_MADE
     return parent + b"/" + name if parent else name
 
 
-def remove_note(root: Path, name: bytes, *, text: str | None = None) -> bool:
+def remove_note(root: Path, name: bytes, *, text: str | None = None, path: bytes | None = None) -> bool:
     """Remove the note `name` below the root if it is as we wrote it; True if it is gone, also if it was before.
 
-    With `text` it must also be the note of that text. Directories it leaves empty below the root go too.
+    With `text` it must also be the note of that text; with `path`, the file it speaks of, what a kill left of it half
+    written goes too. Directories it leaves empty below the root go too.
     """
     parent, last = split(name)
     try:
         with opened_directory(root, parent) as directory:
-            if not _removable(last, directory=directory, text=text):
-                return False
-            os.unlink(last, dir_fd=directory)
+            if path is not None:
+                with suppress(FileNotFoundError):
+                    os.unlink(hidden_note(path), dir_fd=directory)
+            with suppress(FileNotFoundError):
+                if not _removable(last, directory=directory, text=text):
+                    return False
+                os.unlink(last, dir_fd=directory)
     except (FileNotFoundError, NotADirectoryError):
         return True
     except OSError:
@@ -83,9 +98,9 @@ def _published(directory: int, path: bytes, *, content: bytes, owner: Ownership)
     try:
         owner.give(draft.fd)
         os.write(draft.fd, content)
+        passed("note.drafted")
         for name in noted(path):
-            found = _read(name, directory=directory)
-            if found is not None and _is_note(found) and _mark_of(found)[:_PATH_DIGITS] == _path_mark(path):
+            if _is_ours(name, path, directory=directory):
                 os.rename(draft.spare, name, src_dir_fd=directory, dst_dir_fd=directory)
             elif not move(draft.spare, name, source_dir=directory, target_dir=directory):
                 continue
@@ -94,6 +109,19 @@ def _published(directory: int, path: bytes, *, content: bytes, owner: Ownership)
     finally:
         drop_draft(draft)
     raise AssertionError  # the names have no end
+
+
+def _is_free(name: bytes, path: bytes, *, directory: int) -> bool:
+    try:
+        os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return True
+    return _is_ours(name, path, directory=directory)
+
+
+def _is_ours(name: bytes, path: bytes, *, directory: int) -> bool:
+    found = _read(name, directory=directory)
+    return found is not None and _is_note(found) and _mark_of(found)[:_PATH_DIGITS] == _path_mark(path)
 
 
 def _removable(name: bytes, *, directory: int, text: str | None) -> bool:

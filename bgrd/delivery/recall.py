@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bgrd.delivery.commit import results_intact
 from bgrd.delivery.outbox import Outbox
 from bgrd.job import Job
 from bgrd.journal.journal import Journal
+from bgrd.steps import passed
 
-__all__ = ["intact_job", "same_file_job"]
+__all__ = ["adopt", "intact_job", "same_file_job"]
 
 
 def intact_job(journal: Journal, outbox: Outbox, job: Job) -> Job | None:
@@ -21,6 +24,18 @@ def intact_job(journal: Journal, outbox: Outbox, job: Job) -> Job | None:
 def same_file_job(journal: Journal, job: Job) -> Job | None:
     """Give the earlier job of what is the very same file with other inode or ctime, wherever its results are now."""
     return next(iter(_alike(journal, job)), None) if job.same_stat else None
+
+
+def adopt(journal: Journal, job: Job, *, earlier: Job) -> Job:
+    """Commit the results of an earlier job as those of this one, and give this one as it stands then.
+
+    Its kind too: the source of a picture with holes is spared, by this run or by the one after a kill.
+    """
+    journal.intend(job.id, earlier.results, kind=earlier.kind)
+    passed("job.adopted")
+    journal.committed(job.id)
+    passed("commit.committed")
+    return replace(job, kind=earlier.kind)
 
 
 def _alike(journal: Journal, job: Job) -> list[Job]:

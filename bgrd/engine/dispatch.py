@@ -19,6 +19,7 @@ from bgrd.engine.rota import Rota
 from bgrd.engine.wire import Finished, Hashed, Loaded, Work
 from bgrd.errors import DaemonFault, Fault, FolderFault, ModelFault
 from bgrd.job import ModelChoice
+from bgrd.steps import passed
 
 __all__ = ["Desk", "Dispatcher", "Report"]
 
@@ -280,6 +281,7 @@ class Dispatcher:
                 self._pause(fault)
                 return
             self._rota.begun(prepared)
+            passed("job.begun")
 
     def _assignment(self, active: _Active) -> Assignment:
         job = active.prepared.job

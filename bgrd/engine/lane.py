@@ -29,6 +29,7 @@ from bgrd.job import Recipe
 from bgrd.kernel import die_with_parent, first_hole
 from bgrd.models import spec as model_spec
 from bgrd.models.session import Session
+from bgrd.steps import passed
 
 __all__ = ["Lane", "main"]
 
@@ -117,6 +118,7 @@ class Lane:
         session.trial()
         self._sessions[load.model] = (session, found)
         self._refused.pop(load.model, None)
+        passed("lane.loaded")
         self._channel.send(
             Loaded(
                 model=load.model,
@@ -137,15 +139,20 @@ class Lane:
         data = _read_whole(source, size=work.size)
         sha256 = hashlib.sha256(data).hexdigest()
         seconds = {"read": time.perf_counter() - started}
+        passed("lane.read")
         self._channel.send(Hashed(job=work.job, sha256=sha256, model_sha256=model_sha256))
+        passed("lane.hashed")
         if not self._told_to_go():
             return
+        passed("lane.told")
         with _outbox_faults(), contextlib.ExitStack() as stack:
             files = [stack.enter_context(open(draft, "r+b", closefd=False)) for draft in drafts]
             report = self._process(work, data, session, files, hole_at=hole_at)
             seconds |= report.times | self._sync(files)
             written = self._verify(work, report, files, seconds)
+        passed("lane.verified")
         self._channel.send(_finished(work, report, written, seconds, peak_bytes=self._gauge.peak_bytes()))
+        passed("lane.reported")
 
     def _session(self, model: str) -> tuple[Session, str]:
         """Give a model's session and hash. Raises ModelFault with the reason it was refused for."""
@@ -173,7 +180,9 @@ class Lane:
         started = time.perf_counter()
         for file in files:
             file.flush()
+            passed("lane.written")
             os.fsync(file.fileno())
+        passed("lane.synced")
         return {"fsync": time.perf_counter() - started}
 
     def _verify(

@@ -34,6 +34,7 @@ from bgrd.job import Product, Recipe
 from bgrd.models.session import Session
 from bgrd.models.spec import ModelSpec, parse
 from bgrd.models.store import find
+from bgrd.steps import passed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,6 +98,7 @@ def process(
     try:
         with _timed(begun.times, "infer"):
             outputs = session.run(begun.tensor)
+        passed("lane.inferred")
         return finish(begun, outputs, recipe=recipe, spec=session.spec, write=write)
     except ModelFault as fault:
         # The model has passed its trial: what it does to one picture must not stop the folder for all others.
@@ -116,8 +118,10 @@ def begin(
     times: dict[str, float] = {}
     with _timed(times, "decode"):
         picture = decode(data, max_pixels=max_pixels, accept_holes=accept_holes, hole_at=hole_at)
+    passed("lane.decoded")
     with _timed(times, "prepare"), _memory():
         tensor = prepare(picture.image, spec, alpha=picture.alpha, dtype=element_type)
+    passed("lane.prepared")
     return Begun(picture=picture, tensor=tensor, times=times)
 
 
@@ -133,11 +137,13 @@ def finish(
     times, picture = begun.times, begun.picture
     with _timed(times, "matte"), _memory():
         alpha = _opacity(picture, outputs, recipe=recipe, spec=spec)
+    passed("lane.matted")
     sizes: list[int] = []
     last = max((i for i, product in enumerate(recipe.products) if product.kind == "cutout"), default=-1)
     for index, product in enumerate(recipe.products):
         with _timed(times, "compose"), _memory():
             image = compose(picture, alpha, product, consume=index == last)
+        passed("lane.composed")
         with _timed(times, "encode"):
             stream = write(index)
             start = stream.tell()
@@ -152,6 +158,7 @@ def finish(
             )
             stream.flush()
             sizes.append(stream.tell() - start)
+        passed("lane.encoded")
         del image
     width, height = alpha.size
     return Report(

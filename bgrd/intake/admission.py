@@ -18,6 +18,7 @@ from bgrd.job import version_of
 if TYPE_CHECKING:
     from bgrd.intake.protocol import Arrival, Events, IntakeJournal
     from bgrd.job import Folder, Version
+from bgrd.steps import passed
 
 __all__ = ["Admission"]
 
@@ -113,6 +114,7 @@ class Admission:
         ]
         count = self._journal.admit(self._folder.name, ripe) if ripe else 0
         if count:
+            passed("intake.admitted")
             self._events("intake.admitted", count=count)
         return count
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bgrd.intake.protocol import IntakeJournal
     from bgrd.intake.scan import Walk
     from bgrd.job import Folder
+from bgrd.steps import passed
 
 __all__ = ["Survey"]
 
@@ -102,6 +103,7 @@ class Survey:
             message = f"the inbox {self._folder.inbox} was replaced while it was read"
             raise FolderUnavailable(message)
         self.gone += self._journal.missing(self._folder.name, gone)
+        passed("intake.missing")
 
     def _is_gone(self, path: bytes) -> bool:
         try:

@@ -182,10 +182,10 @@ class Journal:
         now = self._clock()
         self._database.write(lambda tables: outcomes.known(tables, job_id, of=of, now=now))
 
-    def intend(self, job_id: int, results: Sequence[Result]) -> None:
-        """Record what is about to be published: COMMITTING. May be called again with other targets."""
+    def intend(self, job_id: int, results: Sequence[Result], *, kind: str | None = None) -> None:
+        """Record what is about to be published: COMMITTING, with a `kind` if given. May be called again."""
         now = self._clock()
-        self._database.write(lambda tables: outcomes.intend(tables, job_id, results, now=now))
+        self._database.write(lambda tables: outcomes.intend(tables, job_id, results, kind=kind, now=now))
 
     def committed(self, job_id: int) -> None:
         """Record that all results are published; again is harmless."""
@@ -236,11 +236,19 @@ class Journal:
         now = self._clock()
         self._database.write(lambda tables: outcomes.requeue(tables, job_id, now=now))
 
+    def written(self, folder: str, path: bytes, target: bytes) -> frozenset[str]:
+        """Give every hash with which the path's jobs published, or meant to publish, at `target`."""
+        return self._database.read(lambda tables: outcomes.written(tables, folder, path, target))
+
     def target_owner(self, folder: str, target: bytes) -> tuple[bytes, str] | None:
         """Give source path and recorded hash of the newest result at `target`, a published one before an intent."""
         return self._database.read(lambda tables: outcomes.target_owner(tables, folder, target))
 
     # Notes and facts
+
+    def note(self, job_id: int, note: bytes) -> None:
+        """Record the failure note that is about to be written for a job."""
+        self._database.write(lambda tables: outcomes.intend_note(tables, job_id, note))
 
     def note_of(self, folder: str, path: bytes) -> bytes | None:
         """Give the newest failure note recorded for the path."""
@@ -280,20 +288,12 @@ class Journal:
         """Give at most `limit` jobs in these states, newest first."""
         return self._database.read(lambda tables: jobs(tables, states=states, folder=folder, limit=limit))
 
-    def prune(self, older_than: float) -> int:
-        """Forget details older than a time, and rows whose source is gone or replaced as long; give how many rows."""
-        forgotten, last = self._forget(older_than, after_id=0)
-        while last is not None:
-            more, last = self._forget(older_than, after_id=last)
-            forgotten += more
-        return forgotten
-
     def prune_step(self, older_than: float) -> bool:
-        """Do a few hundredths of a second's worth of `prune` and say whether there is more; for one thread only."""
-        _, last = self._forget(older_than, after_id=self._pruned_to)
+        """Forget details older than a time, and rows whose source is gone or replaced as long.
+
+        Does a few hundredths of a second's worth of it and says whether there is more; for one thread only.
+        """
+        forget = partial(outcomes.forget, older_than=older_than, after_id=self._pruned_to, rows=_PRUNED_AT_ONCE)
+        _, last = self._database.write(forget)
         self._pruned_to = last or 0
         return last is not None
-
-    def _forget(self, older_than: float, *, after_id: int) -> tuple[int, int | None]:
-        step = partial(outcomes.forget, older_than=older_than, after_id=after_id, rows=_PRUNED_AT_ONCE)
-        return self._database.write(step)

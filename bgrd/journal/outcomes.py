@@ -3,7 +3,7 @@
 Functions over open tables; `journal.Journal` runs each in its own transaction.
 
 A result counts as published once its job is committed. An intent that was interrupted stays on record, since part
-of it may lie in the outbox; it goes when the job intends anew or is withdrawn by its worker.
+of it may lie in the outbox; it goes when the job intends anew. That of a withdrawn job keeps no name from others.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ __all__ = [
     "forget",
     "hashed",
     "intend",
+    "intend_note",
     "known",
     "note_of",
     "requeue",
@@ -32,6 +33,7 @@ __all__ = [
     "stale_notes",
     "target_owner",
     "withdraw",
+    "written",
 ]
 
 _EARLIER_AT_MOST = 32
@@ -83,9 +85,11 @@ def known(tables: Tables, job_id: int, *, of: int, now: float) -> None:
     )
 
 
-def intend(tables: Tables, job_id: int, results: Sequence[Result], *, now: float) -> None:
-    """Record what is about to be published, in place of what the job intended before."""
+def intend(tables: Tables, job_id: int, results: Sequence[Result], *, kind: str | None, now: float) -> None:
+    """Record what is about to be published, in place of what the job intended before; and a kind, if given."""
     row = enter(tables, job_id, State.COMMITTING, now=now)
+    if kind is not None:
+        tables.run("UPDATE job SET kind = ? WHERE id = ?", kind, job_id)
     tables.run("DELETE FROM result WHERE job = ?", job_id)
     for product, result in enumerate(results):
         tables.run(
@@ -158,24 +162,45 @@ def requeue(tables: Tables, job_id: int, *, now: float) -> None:
 
 
 def withdraw(tables: Tables, job_id: int, *, reason: str, now: float) -> None:
-    """End a job whose version is no longer there; what it intended is forgotten."""
+    """End a job whose version is no longer there."""
     enter(tables, job_id, State.WITHDRAWN, now=now)
     tables.run("UPDATE job SET reason = ?, gone = 1 WHERE id = ?", text(reason), job_id)
-    tables.run("DELETE FROM result WHERE job = ?", job_id)
 
 
 def target_owner(tables: Tables, folder: str, target: bytes) -> tuple[bytes, str] | None:
-    """Give path and hash of the newest result recorded for a target, a published one before a mere intent."""
+    """Give path and hash of the newest result recorded for a target, a published one before a mere intent.
+
+    What a withdrawn job intended may lie there in part, and then is its path's; but it keeps the name from nobody.
+    """
     row = tables.row(
         """
         SELECT job.path AS path, result.sha256 AS sha256 FROM result JOIN job ON job.id = result.job
-        WHERE result.folder = ? AND result.target = ?
+        WHERE result.folder = ? AND result.target = ? AND job.state <> 'withdrawn'
         ORDER BY job.state IN ('committed', 'done') DESC, job.id DESC LIMIT 1
         """,
         folder,
         target,
     )
     return None if row is None else (row["path"], row["sha256"])
+
+
+def written(tables: Tables, folder: str, path: bytes, target: bytes) -> frozenset[str]:
+    """Give every hash recorded for a target by jobs of the path, whatever became of them."""
+    rows = tables.rows(
+        """
+        SELECT result.sha256 AS sha256 FROM result JOIN job ON job.id = result.job
+        WHERE result.folder = ? AND result.target = ? AND job.path = ?
+        """,
+        folder,
+        target,
+        path,
+    )
+    return frozenset(row["sha256"] for row in rows)
+
+
+def intend_note(tables: Tables, job_id: int, note: bytes) -> None:
+    """Note which failure note is about to be written for a job."""
+    tables.run("UPDATE job SET note = ? WHERE id = ?", note, job_id)
 
 
 def note_of(tables: Tables, folder: str, path: bytes) -> bytes | None:
