@@ -173,6 +173,7 @@ def settle_in_the_end(site: Site) -> int:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_kills_at_random_moments(tmp_path: Path, seed: int) -> None:
     """Killed 100 times while pictures come and go: one right result each, policies applied once, nothing else left."""
