@@ -7,9 +7,8 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
 
 import pytest
 
@@ -17,6 +16,7 @@ import bgrd.delivery.ladder
 from bgrd.delivery.source import Applied, open_source
 from bgrd.errors import FileFault, FolderFault
 from bgrd.job import Policy
+from tests.kernels import How, Kernel, Killed
 from tests.sources import PICTURE, World, answering
 
 
@@ -31,84 +31,14 @@ def elsewhere(tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(directory)
 
 
-_CALLS = [
-    "open",
-    "dup",
-    "mkdir",
-    "rename",
-    "link",
-    "unlink",
-    "rmdir",
-    "fsync",
-    "stat",
-    "fstat",
-    "fstatvfs",
-    "pread",
-    "write",
-    "utime",
-    "fchmod",
-    "listxattr",
-    "setxattr",
-]
-
-
-class _Killed(BaseException):
-    """The process ended here; nothing that follows may change anything."""
-
-
-class _Kernel:
-    """Counts system calls and ends the process, or fails one call, at the n-th.
-
-    "before" and "after" say whether the n-th call still happened. After a kill every further call is refused, so
-    that no `finally` tidies up what a killed process would have left; only descriptors are closed. "error" fails
-    the n-th call once, with `number`, and goes on.
-    """
-
-    def __init__(self, at: int, *, how: Literal["before", "after", "error"], number: int = errno.EIO) -> None:
-        self._at = at
-        self._how = how
-        self._number = number
-        self._count = 0
-        self._dead = False
-        self.reached = False
-
-    def install(self, patch: pytest.MonkeyPatch) -> None:
-        for name in _CALLS:
-            patch.setattr(os, name, self._watched(getattr(os, name)))
-        patch.setattr(
-            bgrd.delivery.ladder, "rename_noreplace", self._watched(bgrd.delivery.ladder.__dict__["rename_noreplace"])
-        )
-
-    def _watched(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        def watched(*arguments: Any, **options: Any) -> Any:
-            if self._dead:
-                raise _Killed
-            self._count += 1
-            if self._count != self._at:
-                return call(*arguments, **options)
-            self.reached = True
-            if self._how == "error":
-                raise OSError(self._number, os.strerror(self._number))
-            self._dead = True
-            if self._how == "after":
-                answer = call(*arguments, **options)
-                if call.__name__ in {"open", "dup"}:
-                    os.close(answer)
-            raise _Killed
-
-        return watched
-
-
-def _crashed(
-    world: World, policy: Policy, kernel: _Kernel, *, opened: bool
-) -> Applied | FolderFault | FileFault | None:
+def _crashed(world: World, policy: Policy, kernel: Kernel, *, opened: bool) -> Applied | FolderFault | FileFault | None:
     """Apply a policy on a kernel that crashes or fails; None for a crash."""
     with pytest.MonkeyPatch.context() as patch:
         source = open_source(world.inbox, world.path) if opened else None
         kernel.install(patch)
         try:
             return world.apply(policy, source)
-        except _Killed:
+        except Killed:
             return None
         except (FolderFault, FileFault) as fault:
             return fault
@@ -136,7 +66,7 @@ class TestCrashes:
         self,
         policy: Policy,
         scene: str,
-        how: Literal["before", "after"],
+        how: How,
         able: str,
         place: str,
         tmp_path: Path,
@@ -152,7 +82,7 @@ class TestCrashes:
             world = World(inbox=tmp_path / f"inbox{at}", archive=other / f"archive{at}")
             if scene == "changed":
                 world.sha256 = hashlib.sha256(b"other").hexdigest()
-            kernel = _Kernel(at, how=how)
+            kernel = Kernel(at, how=how)
             _crashed(world, policy, kernel, opened=scene == "right")
             finished = not kernel.reached
             if scene == "dropped again" and not world.file.exists():
@@ -188,7 +118,7 @@ def test_any_call_may_fail(
     while reached:
         at += 1
         world = World(inbox=tmp_path / f"inbox{at}", archive=other / f"archive{at}")
-        kernel = _Kernel(at, how="error", number=number)
+        kernel = Kernel(at, how="error", number=number)
         answer = _crashed(world, policy, kernel, opened=True)
         reached = kernel.reached
         found = world.found()

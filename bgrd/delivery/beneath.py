@@ -18,6 +18,7 @@ from bgrd.errors import DaemonFault, Fault, FileFault, FolderFault, FolderUnavai
 from bgrd.escape import shown
 
 __all__ = [
+    "closed_on_error",
     "file_fault",
     "folder_fault",
     "folder_faults",
@@ -130,11 +131,22 @@ def open_regular(name: bytes, *, directory: int) -> int | None:
         if error.errno == errno.ELOOP:
             return None
         raise
-    # Between the two calls something else may have taken the name.
-    if stat.S_ISREG(os.fstat(fd).st_mode):
-        return fd
+    with closed_on_error(fd):
+        # Between the two calls something else may have taken the name.
+        if stat.S_ISREG(os.fstat(fd).st_mode):
+            return fd
     os.close(fd)
     return None
+
+
+@contextmanager
+def closed_on_error(fd: int) -> Iterator[None]:
+    """Close a descriptor where the block raises: nobody else will."""
+    try:
+        yield
+    except BaseException:
+        os.close(fd)
+        raise
 
 
 def sha256_of(fd: int) -> str:
@@ -219,12 +231,9 @@ def _open_or_make(name: bytes, *, directory: int, made: Callable[[int], None] | 
     with suppress(FileExistsError):
         os.mkdir(name, 0o777, dir_fd=directory)
     below = os.open(name, flags, dir_fd=directory)
-    try:
+    with closed_on_error(below):
         made(below)
         sync_directory(directory)
-    except BaseException:
-        os.close(below)
-        raise
     return below
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bgrd.delivery.beneath import folder_faults
 from bgrd.delivery.outbox import Draft, Outbox, candidates
 from bgrd.delivery.source import Applied, Opened, apply_policy, unchanged
 from bgrd.engine.wire import Finished
@@ -48,7 +49,9 @@ def deliver(
     Raises ChangedFault when the source is no longer the file that was read (nothing is published then),
     FolderFault when the outbox cannot take the results, UnknownFault when the drafts are not what the lane reported.
     """
-    if [os.fstat(draft.fd).st_size for draft in drafts] != finished.sizes:
+    with folder_faults("outbox", folder.outbox):
+        sizes = [os.fstat(draft.fd).st_size for draft in drafts]
+    if sizes != finished.sizes:
         text = "what the lane says it wrote is not what lies there"
         raise UnknownFault(text)
     products = folder.recipe.products

@@ -41,9 +41,9 @@ class Premises:
         except OSError as error:
             message = f"the mounts of folder {self._folder.name} cannot be read: {os.strerror(error.errno or 0)}"
             raise DaemonFault(message) from error
-        with suppress(OSError):  # a missing archive is told of by whoever needs it
+        with suppress(OSError):  # a missing archive is told of by whoever needs it, and tried again until then
             make_archive(self._folder)
-        self._sound = True
+            self._sound = True
 
     def fault(self) -> Fault | None:
         """Give what `ensure` raises, None where all is well: on a bare mount point no file is to blame."""

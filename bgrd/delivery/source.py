@@ -24,6 +24,7 @@ from typing import Literal
 
 from bgrd.delivery.archive import drop_copy, ensure_room, store
 from bgrd.delivery.beneath import (
+    closed_on_error,
     file_fault,
     folder_faults,
     open_directory,
@@ -95,7 +96,8 @@ def open_source(inbox: Path, path: bytes) -> Opened:
         if fd is None:
             message = f"{shown(path)} is no longer there as a regular file"
             raise ChangedFault(message)
-        return Opened(fd=fd, version=version_of(os.fstat(fd)))
+        with closed_on_error(fd):
+            return Opened(fd=fd, version=version_of(os.fstat(fd)))
 
 
 def unchanged(inbox: Path, path: bytes, opened: Opened) -> bool:

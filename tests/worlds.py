@@ -1,0 +1,188 @@
+"""The whole world of a folder as a state machine: users, time, a bad kernel, and a bgrd turned wheel by wheel.
+
+Everything between a dropped file and its result is real but lanes, ears and clocks, see `tests.unthreaded`; what has
+to be true is a small model that knows only files, see `tests.promises`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+
+from hypothesis import strategies as st
+from hypothesis.stateful import invariant, precondition, rule
+
+from bgrd.errors import CrashFault, Fault, FileFault, FolderFault, MemoryFault, UnknownFault
+from bgrd.job import Policy
+from tests.kernels import How, Kernel, Killed
+from tests.promises import HIDDEN
+from tests.users import POLICIES, Users, files
+
+__all__ = ["World"]
+
+WHEELS = st.sampled_from(["walker", "committer", "committer", "main loop", "first lane", "second lane"])
+FAULTS = st.sampled_from([CrashFault, MemoryFault, UnknownFault, FileFault, FolderFault])
+NUMBERS = st.sampled_from([errno.EIO, errno.ENOSPC, errno.EACCES, errno.EMFILE, errno.ESTALE])
+CHARGED = (CrashFault, MemoryFault, UnknownFault)
+
+
+class World(Users):
+    """A user, a clock, a bad kernel, and a bgrd whose wheels are turned one at a time."""
+
+    def is_running(self) -> bool:
+        return hasattr(self, "parent") and self.parent.running
+
+    @invariant()
+    def nothing_is_lost(self) -> None:
+        """Hold the promise after every step."""
+        if hasattr(self, "parent"):
+            self.promise.look(self.places(), whole=not self.disturbed)
+
+    # Time
+
+    @precondition(is_running)
+    @rule(seconds=st.sampled_from([0.1, 0.5, 3.0, 31.0, 130.0, 700.0]))
+    def time_passes(self, seconds: float) -> None:
+        """Let time pass."""
+        self.parent.clock.now += seconds
+
+    @precondition(lambda self: hasattr(self, "parent"))
+    @rule(seconds=st.sampled_from([-86_400.0, -5.0, 86_400.0]))
+    def clock_jumps(self, seconds: float) -> None:
+        """Set the wall clock."""
+        self.parent.wall_offset += seconds
+        self.promise.set_back = self.promise.set_back or seconds < 0
+
+    # bgrd, one wheel at a time
+
+    @precondition(is_running)
+    @rule(wheels=st.lists(WHEELS, min_size=1, max_size=30))
+    def turn(self, wheels: list[str]) -> None:
+        """Turn one wheel after another, in any order."""
+        parent = self.parent
+        for wheel in wheels:
+            match wheel:
+                case "walker":
+                    parent.feet.round()
+                case "committer":
+                    parent.hands.serve()
+                case "main loop":
+                    parent.step()
+                case "first lane":
+                    parent.lanes.advance(0)
+                case "second lane":
+                    parent.lanes.advance(1)
+            self.nothing_is_lost()
+
+    @precondition(is_running)
+    @rule()
+    def bustle(self) -> None:
+        """Turn everything until nothing can be done now."""
+        self.parent.bustle()
+        self.disturbed = self.disturbed and bool(self.gone)
+
+    # What goes wrong
+
+    @precondition(is_running)
+    @rule(index=st.integers(0, 1), kind=FAULTS)
+    def lane_faults(self, index: int, kind: type[Fault]) -> None:
+        """End a lane as lanes do."""
+        lanes = self.parent.lanes.busy_lanes
+        if not lanes:
+            return
+        path = self.parent.path_of(lanes[index % len(lanes)].job)
+        self.parent.lanes.fault(index, kind("it went wrong"))
+        if kind in CHARGED:
+            self.hurt(path)
+
+    def hurt(self, path: str) -> None:
+        if path in self.promise.there:
+            self.promise.hurt[path, self.promise.there[path]] += 1
+
+    @precondition(is_running)
+    @rule(at=st.integers(1, 120), how=st.sampled_from(["before", "after"]), wheel=st.sampled_from(["all", "hands"]))
+    def kill(self, at: int, how: How, wheel: str) -> None:
+        """Turn everything, and at some call end it all."""
+        kernel = Kernel(at, how=how)
+        with contextlib.suppress(Killed):
+            self.run_on(kernel, wheel)
+        for lane in self.parent.lanes.busy_lanes:
+            self.hurt(self.parent.path_of(lane.job))
+        self.parent.die(spared=self.writers.values())
+        self.disturbed = True
+
+    @precondition(is_running)
+    @rule(at=st.integers(1, 120), number=NUMBERS, wheel=st.sampled_from(["all", "hands"]))
+    def a_call_fails(self, at: int, number: int, wheel: str) -> None:
+        """Turn everything, and have one system call not do what it should."""
+        self.run_on(Kernel(at, how="error", number=number), wheel)
+        self.promise.excuse()
+        self.disturbed = True
+
+    def run_on(self, kernel: Kernel, wheel: str) -> None:
+        """Run everything, on this kernel or only the committer on it, which decides most."""
+        if wheel == "all":
+            with self.parent.on(kernel):
+                self.parent.bustle()
+            return
+        for _ in range(30):
+            self.parent.feet.round()
+            self.parent.step()
+            with self.parent.on(kernel):
+                self.parent.hands.serve()
+            self.parent.lanes.advance(0)
+
+    @precondition(is_running)
+    @rule(patiently=st.booleans())
+    def stop(self, *, patiently: bool) -> None:
+        """Stop it cleanly."""
+        self.parent.stop(patiently=patiently)
+
+    @precondition(lambda self: hasattr(self, "parent") and not self.parent.running)
+    @rule()
+    def start(self) -> None:
+        """Start it again."""
+        self.parent.start()
+
+    @precondition(is_running)
+    @rule(policy=POLICIES)
+    def reload(self, policy: Policy) -> None:
+        """Change the configuration."""
+        self.promise.policies.add(policy)
+        self.parent.reload(self.parent.with_policy(policy))
+
+    def teardown(self) -> None:
+        """Let everything come to rest: then nothing is owed."""
+        try:
+            if hasattr(self, "parent"):
+                self.come_to_rest()
+        finally:
+            self.stop_writing(*list(self.writers))
+            if hasattr(self, "parent"):
+                if self.parent.running:
+                    self.parent.die(spared=())
+                self.parent.close()
+            shutil.rmtree(self.root)
+        assert os.listdir("/proc/self/fd") == self.open_before
+
+    def come_to_rest(self) -> None:
+        self.share_is_back()
+        self.stop_writing(*list(self.writers))
+        if not self.parent.running:
+            self.parent.start()
+        still = 0
+        for _ in range(60):
+            self.parent.bustle()
+            self.disturbed = False
+            self.nothing_is_lost()
+            self.parent.clock.now += 40.0
+            still = still + 1 if self.parent.is_through() else 0
+            if still > 2:
+                break
+        self.promise.keep(self.places(), policy=self.parent.folder.policy)
+        states = self.parent.journal.counts().get("test", {}).keys()
+        assert states <= {"done", "failed", "withdrawn"} | ({"waiting"} if self.promise.set_back else set())
+        self.parent.stop(patiently=True)
+        assert HIDDEN not in "".join(files(self.root))
