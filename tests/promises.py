@@ -142,7 +142,9 @@ class Promise:
             assert results.get(name) == data, f"the user's {name} is gone or changed"
         makers = {name: self._makers(name, data) for name, data in results.items() if name not in self.users}
         for name, found in makers.items():
-            assert found, f"{name} is no whole result of anything that could be there: {results[name]!r}"
+            assert found, f"{name} is no whole result of anything that was ever there: {results[name]!r}"
+            fresh = self._results.get(name) != results[name]
+            assert not fresh or found & self.there.items(), f"{name} is a result of what is not there any more"
             self._delivered |= found
         for name, data in self._results.items():
             assert name in results, f"the result {name} vanished"

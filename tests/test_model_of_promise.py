@@ -18,8 +18,8 @@ from tests.kernels import Kernel, Killed
 from tests.worlds import World
 
 REPRODUCIBLE = settings(
-    max_examples=120,
-    stateful_step_count=50,
+    max_examples=100,
+    stateful_step_count=80,
     deadline=None,
     derandomize=True,
     phases=(Phase.generate, Phase.shrink),

@@ -10,16 +10,17 @@ import tempfile
 from pathlib import Path
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import initialize
 
 from bgrd.job import Policy
+from tests.acts import Acting, act
 from tests.inboxes import folder_at
 from tests.promises import Places, Promise, coming_names
 from tests.unthreaded import REST, Lanes, Parent
 
 __all__ = ["POLICIES", "Users", "files"]
 
-PATHS = st.sampled_from(["a.jpg", "a.png", "b.jpg", "d/a.jpg", "d/b.png"])
+PATHS = st.sampled_from(["a.jpg", "a.png", "d/a.jpg"])
 PICK = st.integers(0, 4)
 KINDS = st.sampled_from([b"good", b"good", b"good", b"good", b"half", b"bad", b"odd", b"crash", b"big"])
 POLICIES = st.sampled_from(["keep", "archive", "delete"])
@@ -36,7 +37,7 @@ def files(root: Path) -> dict[str, bytes]:
     return found
 
 
-class Users(RuleBasedStateMachine):
+class Users(Acting):
     """A folder with its users, and a bgrd that has been started and does nothing by itself."""
 
     def __init__(self) -> None:
@@ -71,10 +72,16 @@ class Users(RuleBasedStateMachine):
     def at_home(self) -> bool:
         return hasattr(self, "parent") and not self.gone
 
-    def pick(self, number: int) -> str | None:
-        """Give one of the sources that really lie there now, None where none does."""
-        found = sorted(path for path in self.promise.there if (self.inbox / path).exists())
-        return found[number % len(found)] if found else None
+    def sources(self) -> list[str]:
+        """Give the sources that really lie there now."""
+        return sorted(path for path in self.promise.there if (self.inbox / path).exists())
+
+    def has_sources(self) -> bool:
+        return self.at_home() and bool(self.sources())
+
+    def pick(self, number: int) -> str:
+        found = self.sources()
+        return found[number % len(found)]
 
     def fresh(self, kind: bytes) -> bytes:
         self.serial += 1
@@ -99,8 +106,7 @@ class Users(RuleBasedStateMachine):
             if path in self.writers:
                 os.close(self.writers.pop(path))
 
-    @precondition(at_home)
-    @rule(path=PATHS, kind=KINDS, heard=st.booleans(), keep_time=st.booleans())
+    @act(at_home, odds=8, path=PATHS, kind=KINDS, heard=st.booleans(), keep_time=st.booleans())
     def write(self, path: str, kind: bytes, *, heard: bool, keep_time: bool) -> None:
         """Write a file, in place where there is one."""
         full = self.inbox / path
@@ -113,8 +119,7 @@ class Users(RuleBasedStateMachine):
         self.promise.drop(path, data, hidden=hidden)
         self.tell(path, heard=heard)
 
-    @precondition(at_home)
-    @rule(path=PATHS, kind=KINDS, heard=st.booleans())
+    @act(at_home, odds=8, path=PATHS, kind=KINDS, heard=st.booleans())
     def move_in(self, path: str, kind: bytes, *, heard: bool) -> None:
         """Move a whole file to a path, over what lies there."""
         self.stop_writing(path)
@@ -127,13 +132,10 @@ class Users(RuleBasedStateMachine):
         self.promise.drop(path, data, hidden=hidden)
         self.tell(path, heard=heard)
 
-    @precondition(at_home)
-    @rule(pick=PICK, to=PATHS, heard=st.booleans())
+    @act(has_sources, pick=PICK, to=PATHS, heard=st.booleans())
     def copy(self, pick: int, to: str, *, heard: bool) -> None:
         """Drop the same bytes at another path, or once more at their own."""
         path = self.pick(pick)
-        if path is None:
-            return
         data = self.promise.there[path]
         self.stop_writing(to)
         hidden = not (self.inbox / to).exists()
@@ -144,12 +146,11 @@ class Users(RuleBasedStateMachine):
         self.promise.drop(to, data, hidden=hidden)
         self.tell(to, heard=heard)
 
-    @precondition(at_home)
-    @rule(pick=PICK, to=PATHS, heard=st.booleans())
+    @act(has_sources, pick=PICK, to=PATHS, heard=st.booleans())
     def rename(self, pick: int, to: str, *, heard: bool) -> None:
         """Rename a file inside the inbox, over what lies there."""
         path = self.pick(pick)
-        if path is None or path == to:
+        if path == to:
             return
         self.stop_writing(path, to)
         hidden = not (self.inbox / to).exists()
@@ -158,71 +159,55 @@ class Users(RuleBasedStateMachine):
         self.tell(path, heard=heard)
         self.tell(to, heard=heard)
 
-    @precondition(at_home)
-    @rule(pick=PICK, heard=st.booleans())
+    @act(has_sources, pick=PICK, heard=st.booleans())
     def delete(self, pick: int, *, heard: bool) -> None:
         """Delete a source, or move it out of the inbox."""
         path = self.pick(pick)
-        if path is None:
-            return
         self.stop_writing(path)
         (self.inbox / path).unlink()
         self.promise.take(path)
         self.tell(path, heard=heard)
 
-    @precondition(at_home)
-    @rule(pick=PICK, heard=st.booleans())
+    @act(has_sources, pick=PICK, heard=st.booleans())
     def flicker(self, pick: int, *, heard: bool) -> None:
         """Move a source out and back in at once."""
         path = self.pick(pick)
-        if path is None:
-            return
         full = self.inbox / path
         full.rename(self.root / "aside")
         (self.root / "aside").rename(full)
         self.promise.excuse([path])
         self.tell(path, heard=heard)
 
-    @precondition(at_home)
-    @rule(pick=PICK)
+    @act(has_sources, pick=PICK)
     def touch(self, pick: int) -> None:
         """Give a source another time."""
         path = self.pick(pick)
-        if path is None:
-            return
         full = self.inbox / path
         self.stamp(full, before=None, keep_time=False)
         self.promise.drop(path, self.promise.there[path])
 
-    @precondition(at_home)
-    @rule(pick=PICK)
+    @act(has_sources, pick=PICK)
     def chmod(self, pick: int) -> None:
         """Give a source another mode: nothing that matters."""
         path = self.pick(pick)
-        if path is None:
-            return
         full = self.inbox / path
         before = full.stat()
         while full.stat().st_ctime_ns == before.st_ctime_ns:
             full.chmod(0o600)
 
-    @precondition(at_home)
-    @rule(pick=PICK)
+    @act(has_sources, pick=PICK)
     def open_writer(self, pick: int) -> None:
         """Open a source for writing."""
         path = self.pick(pick)
-        if path is None:
-            return
         full = self.inbox / path
         self.stop_writing(path)
         self.writers[path] = os.open(full, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
 
-    @precondition(at_home)
-    @rule(pick=PICK, heard=st.booleans())
+    @act(has_sources, pick=PICK, heard=st.booleans())
     def append(self, pick: int, *, heard: bool) -> None:
         """Append to a source; a half one is whole then. Whoever has it open leaves it open."""
         path = self.pick(pick)
-        if path is None or len(self.promise.there[path]) > 40:
+        if len(self.promise.there[path]) > 40:
             return
         full = self.inbox / path
         fd = self.writers.get(path) or os.open(full, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
@@ -233,14 +218,12 @@ class Users(RuleBasedStateMachine):
         self.promise.drop(path, self.promise.there[path] + REST)
         self.tell(path, heard=heard)
 
-    @precondition(lambda self: bool(self.writers))
-    @rule(pick=PICK)
+    @act(lambda self: bool(self.writers), pick=PICK)
     def close_writer(self, pick: int) -> None:
         """Close what was open."""
         self.stop_writing(sorted(self.writers)[pick % len(self.writers)])
 
-    @precondition(at_home)
-    @rule(path=PATHS, index=st.integers(0, 1))
+    @act(at_home, path=PATHS, index=st.integers(0, 1))
     def own_a_name(self, path: str, index: int) -> None:
         """Put a file where a result would go, or edit the result that lies there."""
         name = coming_names(path)[index]
@@ -250,25 +233,22 @@ class Users(RuleBasedStateMachine):
         (self.outbox / name).write_bytes(content)
         self.promise.own(name, content)
 
-    @precondition(at_home)
-    @rule(path=PATHS, index=st.integers(0, 2))
-    def delete_a_result(self, path: str, index: int) -> None:
-        """Delete a result."""
-        full = self.outbox / coming_names(path)[index]
-        if full.exists():
-            full.unlink()
-            self.promise.clear(str(full.relative_to(self.outbox)))
+    @act(lambda self: self.at_home() and self.places().results, pick=PICK)
+    def delete_a_result(self, pick: int) -> None:
+        """Delete a result, or what the user has there."""
+        found = sorted(self.places().results)
+        name = found[pick % len(found)]
+        (self.outbox / name).unlink()
+        self.promise.clear(name)
 
-    @precondition(at_home)
-    @rule(name=st.sampled_from(["in", "out"]))
+    @act(at_home, odds=2, name=st.sampled_from(["in", "out"]))
     def share_goes(self, name: str) -> None:
         """Take a directory away, as a share that is unmounted."""
         (self.root / name).rename(self.root / f"{name}~")
         self.gone.add(name)
         self.promise.excuse()
 
-    @precondition(lambda self: bool(self.gone))
-    @rule()
+    @act(lambda self: bool(self.gone), odds=16)
     def share_is_back(self) -> None:
         """Bring it back."""
         for name in self.gone:

@@ -12,10 +12,11 @@ import os
 import shutil
 
 from hypothesis import strategies as st
-from hypothesis.stateful import invariant, precondition, rule
+from hypothesis.stateful import invariant
 
 from bgrd.errors import CrashFault, Fault, FileFault, FolderFault, MemoryFault, UnknownFault
 from bgrd.job import Policy
+from tests.acts import act
 from tests.kernels import How, Kernel, Killed
 from tests.promises import HIDDEN
 from tests.users import POLICIES, Users, files
@@ -23,6 +24,7 @@ from tests.users import POLICIES, Users, files
 __all__ = ["World"]
 
 WHEELS = st.sampled_from(["walker", "committer", "committer", "main loop", "first lane", "second lane"])
+SOON = st.sampled_from([0.5, 31.0])
 FAULTS = st.sampled_from([CrashFault, MemoryFault, UnknownFault, FileFault, FolderFault])
 NUMBERS = st.sampled_from([errno.EIO, errno.ENOSPC, errno.EACCES, errno.EMFILE, errno.ESTALE])
 CHARGED = (CrashFault, MemoryFault, UnknownFault)
@@ -42,14 +44,12 @@ class World(Users):
 
     # Time
 
-    @precondition(is_running)
-    @rule(seconds=st.sampled_from([0.1, 0.5, 3.0, 31.0, 130.0, 700.0]))
+    @act(is_running, seconds=st.sampled_from([0.1, 0.5, 3.0, 31.0, 130.0, 700.0]))
     def time_passes(self, seconds: float) -> None:
         """Let time pass."""
         self.parent.clock.now += seconds
 
-    @precondition(lambda self: hasattr(self, "parent"))
-    @rule(seconds=st.sampled_from([-86_400.0, -5.0, 86_400.0]))
+    @act(lambda self: True, odds=2, seconds=st.sampled_from([-86_400.0, -5.0, 86_400.0]))
     def clock_jumps(self, seconds: float) -> None:
         """Set the wall clock."""
         self.parent.wall_offset += seconds
@@ -57,8 +57,7 @@ class World(Users):
 
     # bgrd, one wheel at a time
 
-    @precondition(is_running)
-    @rule(wheels=st.lists(WHEELS, min_size=1, max_size=30))
+    @act(is_running, odds=16, wheels=st.lists(WHEELS, min_size=1, max_size=30))
     def turn(self, wheels: list[str]) -> None:
         """Turn one wheel after another, in any order."""
         parent = self.parent
@@ -76,22 +75,19 @@ class World(Users):
                     parent.lanes.advance(1)
             self.nothing_is_lost()
 
-    @precondition(is_running)
-    @rule()
-    def bustle(self) -> None:
-        """Turn everything until nothing can be done now."""
+    @act(is_running, odds=32, seconds=SOON)
+    def bustle(self, seconds: float) -> None:
+        """Let time pass and turn everything until nothing can be done."""
+        self.parent.clock.now += seconds
         self.parent.bustle()
         self.disturbed = self.disturbed and bool(self.gone)
 
     # What goes wrong
 
-    @precondition(is_running)
-    @rule(index=st.integers(0, 1), kind=FAULTS)
+    @act(lambda self: self.is_running() and self.parent.lanes.busy_lanes, index=st.integers(0, 1), kind=FAULTS)
     def lane_faults(self, index: int, kind: type[Fault]) -> None:
         """End a lane as lanes do."""
         lanes = self.parent.lanes.busy_lanes
-        if not lanes:
-            return
         path = self.parent.path_of(lanes[index % len(lanes)].job)
         self.parent.lanes.fault(index, kind("it went wrong"))
         if kind in CHARGED:
@@ -101,8 +97,12 @@ class World(Users):
         if path in self.promise.there:
             self.promise.hurt[path, self.promise.there[path]] += 1
 
-    @precondition(is_running)
-    @rule(at=st.integers(1, 120), how=st.sampled_from(["before", "after"]), wheel=st.sampled_from(["all", "hands"]))
+    @act(
+        is_running,
+        at=st.integers(1, 120),
+        how=st.sampled_from(["before", "after"]),
+        wheel=st.sampled_from(["all", "hands"]),
+    )
     def kill(self, at: int, how: How, wheel: str) -> None:
         """Turn everything, and at some call end it all."""
         kernel = Kernel(at, how=how)
@@ -113,8 +113,7 @@ class World(Users):
         self.parent.die(spared=self.writers.values())
         self.disturbed = True
 
-    @precondition(is_running)
-    @rule(at=st.integers(1, 120), number=NUMBERS, wheel=st.sampled_from(["all", "hands"]))
+    @act(is_running, at=st.integers(1, 120), number=NUMBERS, wheel=st.sampled_from(["all", "hands"]))
     def a_call_fails(self, at: int, number: int, wheel: str) -> None:
         """Turn everything, and have one system call not do what it should."""
         self.run_on(Kernel(at, how="error", number=number), wheel)
@@ -134,20 +133,17 @@ class World(Users):
                 self.parent.hands.serve()
             self.parent.lanes.advance(0)
 
-    @precondition(is_running)
-    @rule(patiently=st.booleans())
+    @act(is_running, odds=2, patiently=st.booleans())
     def stop(self, *, patiently: bool) -> None:
         """Stop it cleanly."""
         self.parent.stop(patiently=patiently)
 
-    @precondition(lambda self: hasattr(self, "parent") and not self.parent.running)
-    @rule()
+    @act(lambda self: not self.parent.running, odds=24)
     def start(self) -> None:
         """Start it again."""
         self.parent.start()
 
-    @precondition(is_running)
-    @rule(policy=POLICIES)
+    @act(is_running, policy=POLICIES)
     def reload(self, policy: Policy) -> None:
         """Change the configuration."""
         self.promise.policies.add(policy)
