@@ -197,8 +197,12 @@ class Daemon:
     # Reload
 
     def _reload(self) -> None:
-        """Read the configuration aside; swap to it, or keep the old one and say why."""
-        self._notifier.reloading()
+        """Read the configuration aside; swap to it, or keep the old one and say why.
+
+        Before READY was told the service manager hears nothing of it: it would take the end of a reload for it.
+        """
+        if self._ready:
+            self._notifier.reloading()
         try:
             settings = self._load()
             self._refuse_unswappable(settings)
@@ -210,7 +214,8 @@ class Daemon:
             self._report("reload.rejected", reason=str(error))
         else:
             self._swap(settings, plan)
-        self._notifier.ready(summary(self._facts()))
+        if self._ready:
+            self._notifier.ready(summary(self._facts()))
 
     def _refuse_unswappable(self, settings: Settings) -> None:
         if settings.state_directory != self._settings.state_directory:
