@@ -43,6 +43,7 @@ _PRUNE_SECONDS = 86_400.0
 _HISTORY_SECONDS = 90 * 86_400.0
 _WARNINGS = frozenset(
     {
+        "daemon.late",
         "daemon.short",
         "folder.blocked",
         "folder.missing",
@@ -106,7 +107,13 @@ class Daemon:
         self._roster = Roster(
             plan, self._journal, self._dispatcher, self._pool, report=self._report, wake=self._loop.wake
         )
-        self._pulse = Pulse(notifier, status.location(settings.state_directory), beats=self._beats, facts=self._facts)
+        self._pulse = Pulse(
+            notifier,
+            status.location(settings.state_directory),
+            beats=self._beats,
+            facts=self._facts,
+            report=self._report,
+        )
 
     @property
     def stopped(self) -> bool:

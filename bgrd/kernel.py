@@ -32,11 +32,15 @@ _EXTENTS_AT_ONCE = 64
 _FIEMAP_SYNC = 0x1
 _FIEMAP_EXTENT_UNWRITTEN = 0x800
 
-# Calls in which a thread waits for another thread or for time, not for a file system; from the kernel's tables.
+# Calls in which a thread waits for another thread, a process or time, not for a file system; from the kernel's tables.
+# restart_syscall among them: a wait with an end looks so once the machine has slept or the process was stopped.
 _WAITING_CALLS = {
-    "x86_64": frozenset({7, 23, 35, 202, 230, 232, 270, 271, 281, 449}),
-    "aarch64": frozenset({22, 72, 73, 98, 101, 115, 449}),
+    "x86_64": frozenset({7, 23, 24, 34, 35, 61, 128, 130, 202, 219, 230, 232, 247, 270, 271, 281, 441, 449}),
+    "aarch64": frozenset({22, 72, 73, 95, 98, 101, 115, 124, 128, 133, 137, 260, 441, 449}),
 }
+# read, readv, recvfrom, recvmsg: they wait for a file system or for whoever is at the other end of a pipe or socket.
+_READING_CALLS = {"x86_64": frozenset({0, 19, 45, 47}), "aarch64": frozenset({63, 65, 207, 212})}
+_NO_FILES = ("pipe:", "socket:", "anon_inode:")
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -87,11 +91,15 @@ def blocked_in_file_call(thread: int) -> bool:
     unknown. Source: proc(5).
     """
     try:
-        first = Path(f"/proc/{thread}/syscall").read_text().split()[0]
-    except (OSError, IndexError):
+        call, *arguments = Path(f"/proc/{thread}/syscall").read_text().split()
+        waiting = _WAITING_CALLS.get(platform.machine())
+        if waiting is None or not call.isdecimal() or int(call) in waiting:
+            return False
+        if int(call) in _READING_CALLS[platform.machine()]:
+            return not os.readlink(f"/proc/{thread}/fd/{int(arguments[0], 16)}").startswith(_NO_FILES)
+    except (OSError, ValueError, IndexError):
         return False
-    waiting = _WAITING_CALLS.get(platform.machine())
-    return waiting is not None and first.isdecimal() and int(first) not in waiting
+    return True
 
 
 def first_hole(fd: int, *, size: int) -> int | None:

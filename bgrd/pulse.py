@@ -16,6 +16,8 @@ from bgrd.telemetry.notify import Beats, Notifier
 __all__ = ["Pulse", "identity", "summary"]
 
 _STATUS_SECONDS = 1.0
+_LEAST_SECONDS = 5.0
+"""Loops that are well come round every few seconds: a service manager that waits less must not take that for death."""
 
 
 class Pulse:
@@ -23,7 +25,8 @@ class Pulse:
 
     `beats` gives each loop's name, the monotonic second it last came round and its native thread id (0 where that
     is not known); `facts` what the status file holds. A loop held in a system call on a dead share is that folder's
-    trouble, not the daemon's: it does not stop the pings.
+    trouble, not the daemon's: it does not stop the pings. `report` is told which loops are late, once: when the service
+    manager ends the daemon, its log says why.
     """
 
     def __init__(
@@ -33,7 +36,9 @@ class Pulse:
         *,
         beats: Callable[[], Iterable[tuple[str, float, int]]],
         facts: Callable[[], Mapping[str, Any]],
+        report: Callable[..., None] = lambda _event, **_facts: None,
     ) -> None:
+        self._report = report
         self._notifier = notifier
         self._path = path
         self._beats = beats
@@ -57,7 +62,7 @@ class Pulse:
         interval = self._notifier.watchdog_interval
         if interval is not None:
             if now - self._pinged >= interval / 2:
-                self._ping(now, limit_seconds=interval)
+                self._ping(now, limit_seconds=max(interval, _LEAST_SECONDS))
             wanted.append(self._pinged + interval / 2)
         return min(wanted, default=None)
 
@@ -81,9 +86,12 @@ class Pulse:
         threads: dict[str, int] = {}
         for name, last, threads[name] in self._beats():
             beats.expect(name, within_seconds=limit_seconds, now=last)
-        self.late = [name for name in beats.late(now) if not blocked_in_file_call(threads[name])]
+        before, self.late = self.late, [name for name in beats.late(now) if not blocked_in_file_call(threads[name])]
         if not self.late:
             self._notifier.watchdog()
+        if self.late != before:
+            self._stale = True
+            self._report("daemon.late", loops=self.late)
 
 
 def summary(facts: Mapping[str, Any]) -> str:

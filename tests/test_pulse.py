@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
+import subprocess
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,19 +28,26 @@ LATE_SECONDS = 31.0
 class Service:
     """A service manager that wants a ping each minute, a daemon's loops, and a pulse between them."""
 
-    def __init__(self, root: Path, *, watched: bool = True) -> None:
+    def __init__(self, root: Path, *, watched: bool = True, watchdog_seconds: float = WATCHDOG_SECONDS) -> None:
         self.path = root / "run/status.json"
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         self._socket.bind("")
         environment = {"NOTIFY_SOCKET": "@" + self._socket.getsockname()[1:].decode()}
         if watched:
-            environment["WATCHDOG_USEC"] = str(int(WATCHDOG_SECONDS * 1e6))
+            environment["WATCHDOG_USEC"] = str(int(watchdog_seconds * 1e6))
         self.notifier = Notifier(environment)
         self.now = 1000.0
         self.loops: dict[str, tuple[float, int]] = {}
         self.jobs = {"ready": 2, "done": 5}
         self.reason = ""
-        self.pulse = Pulse(self.notifier, self.path, beats=self.beats, facts=self.facts)
+        self.told: list[list[str]] = []
+        self.pulse = Pulse(
+            self.notifier,
+            self.path,
+            beats=self.beats,
+            facts=self.facts,
+            report=lambda _event, **facts: self.told.append(facts["loops"]),
+        )
 
     def beats(self) -> Iterator[tuple[str, float, int]]:
         """Give what the daemon would: loops that were not set late have just come round."""
@@ -93,21 +103,96 @@ def test_a_frozen_loop_stops_the_pings_until_it_comes_round(service: Service, lo
     assert "WATCHDOG=1" not in service.tick(LATE_SECONDS - 20)
     assert "WATCHDOG=1" not in service.tick(20)
     assert service.pulse.late == [loop]
+    assert service.told == [[loop]]
+    assert status.read(service.path), "whoever asks is told who is late"
     del service.loops[loop]
     assert "WATCHDOG=1" in service.tick(20)
-    assert service.pulse.late == []
+    assert service.told == [[loop], []]
 
 
-def test_a_thread_frozen_by_our_own_code_stops_the_pings(service: Service) -> None:
-    """A thread that waits on a lock for ever is the daemon's own fault, whatever folder it serves."""
-    lock = threading.Lock()
-    lock.acquire()
-    thread = threading.Thread(target=lock.acquire, daemon=True)
+def test_a_short_watchdog_does_not_take_a_quiet_loop_for_a_dead_one(tmp_path: Path) -> None:
+    """However little the service manager waits: a loop that comes round every few seconds is alive."""
+    service = Service(tmp_path, watchdog_seconds=1.0)
+    service.loops["intake of f"] = (service.now, 0)
+    assert "WATCHDOG=1" in service.tick(4.5)
+    assert "WATCHDOG=1" not in service.tick(1.0)
+    service.close()
+
+
+def at_the_end(end: threading.Event, act: Callable[[], None]) -> None:
+    """Act once all is over."""
+
+    def wait() -> None:
+        end.wait()
+        act()
+
+    threading.Thread(target=wait).start()
+
+
+def wait_on_a_lock(end: threading.Event) -> None:
+    """Wait as in a deadlock."""
+    end.wait()
+
+
+def wait_for_time(end: threading.Event) -> None:
+    """Sleep and sleep."""
+    while not end.is_set():
+        time.sleep(0.5)
+
+
+def spin(end: threading.Event) -> None:
+    """Work and work."""
+    while not end.is_set():
+        pass
+
+
+def wait_in_poll(end: threading.Event) -> None:
+    """Wait for descriptors that have nothing to say."""
+    while not end.is_set():
+        select.select([], [], [], 0.5)
+
+
+def wait_for_a_pipe(end: threading.Event) -> None:
+    """Read from a pipe into which nobody writes until the end."""
+    reader, writer = os.pipe()
+    at_the_end(end, lambda: os.close(writer))
+    os.read(reader, 1)
+    os.close(reader)
+
+
+def wait_for_a_socket(end: threading.Event) -> None:
+    """Wait for what nobody says until the end."""
+    ours, theirs = socket.socketpair()
+    at_the_end(end, theirs.close)
+    ours.recv(1)
+    ours.close()
+
+
+def wait_for_a_process(end: threading.Event) -> None:
+    """Wait for a process that does not end."""
+    with subprocess.Popen(["sleep", "1000"]) as process:
+        at_the_end(end, process.kill)
+        process.wait()
+
+
+@pytest.mark.parametrize(
+    "freeze",
+    [wait_on_a_lock, wait_for_time, spin, wait_in_poll, wait_for_a_pipe, wait_for_a_socket, wait_for_a_process],
+)
+def test_a_thread_frozen_by_our_own_code_stops_the_pings(
+    service: Service, freeze: Callable[[threading.Event], None]
+) -> None:
+    """Whatever it waits for that is no file system is the daemon's own fault, whatever folder it serves."""
+    end = threading.Event()
+    thread = threading.Thread(target=freeze, args=(end,), daemon=True)
     thread.start()
     service.loops["intake of f"] = (service.now, thread.native_id or 0)
-    until(lambda: _system_call(thread) is not None)
-    assert "WATCHDOG=1" not in service.tick(LATE_SECONDS)
-    lock.release()
+    until(
+        lambda: freeze is spin or (not blocked_in_file_call(thread.native_id or 0) and _system_call(thread) is not None)
+    )
+    for _ in range(3):
+        assert "WATCHDOG=1" not in service.tick(LATE_SECONDS)
+    end.set()
     thread.join()
 
 

@@ -21,7 +21,7 @@ from tests.scenes import check_result, phone_photo, slow_photo
 REPOSITORY = Path(__file__).parent.parent
 UNIT = REPOSITORY / "systemd/bgrd.service"
 WITH_MANAGER = REPOSITORY.parent / "shared/tools/with-systemd-user"
-FROZEN = Path(__file__).parent / "frozen_intake.py"
+FROZEN = Path(__file__).parent / "frozen_daemon.py"
 TELL_WHERE = 'echo "$XDG_RUNTIME_DIR"; exec cat'
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
@@ -203,19 +203,28 @@ def test_a_broken_model_keeps_ready_from_nobody(service: Service) -> None:
     service.until(lambda: "ill" in service.show("StatusText"))
 
 
-def test_a_frozen_intake_is_restarted(service: Service) -> None:
-    """An intake that stands still stops the pings; systemd ends the daemon and starts it again, which then works."""
-    house = service.house
-    flag = house.root / "freeze"
-    service.install(command=f"{sys.executable} {FROZEN} {flag} run", WatchdogSec="10", RestartSec="0.2")
+@pytest.mark.parametrize(
+    ("loop", "how"),
+    [("intake", "lock"), ("scanner", "sleep"), ("journal", "lock"), ("engine", "spin"), ("committer", "lock")],
+)
+def test_a_frozen_daemon_is_restarted(service: Service, loop: str, how: str) -> None:
+    """A loop that stands still stops the pings; systemd ends the daemon and starts it again, and all is done once."""
+    house, flags = service.house, service.house.root / "flags"
+    flags.mkdir()
+    house.configure("[defaults]\nrescan_seconds = 2\n")
+    service.install(command=f"{sys.executable} {FROZEN} {flags} run", WatchdogSec="10", RestartSec="0.2")
     assert service.systemctl("start", "bgrd.service").returncode == 0
+    service.drop("before.jpg")
+    service.until(lambda: service.delivered("before.png"))
     first = service.pid
-    flag.touch()
+    (flags / loop).write_text(how)
+    service.drop("a.jpg", seed=2)
     service.until(lambda: service.show("NRestarts") != "0" or service.show("Result") == "watchdog")
-    flag.unlink()
+    (flags / loop).unlink()
     service.until(lambda: service.show("ActiveState") == "active" and service.pid not in {0, first})
-    service.drop("a.jpg")
     service.until(lambda: service.delivered("a.png"))
+    service.until(lambda: "2 done" in service.show("StatusText"))
+    assert sorted(house.results()) == ["a.png", "before.png"]
 
 
 def test_an_idle_daemon_keeps_pinging(service: Service) -> None:
