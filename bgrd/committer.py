@@ -202,16 +202,11 @@ class Committer:
 
     def _commit(self, message: Finished, facts: Mapping[str, Any]) -> None:
         claim = self._claims[message.job]
-        delivered = deliver(
-            self.folder,
-            self._journal,
-            self._outbox,
-            job=claim.job,
-            drafts=claim.drafts,
-            opened=claim.opened,
-            finished=message,
+        job, drafts, opened = claim.job, claim.drafts, claim.opened
+        facts = {**facts} | deliver(
+            self.folder, self._journal, self._outbox, job=job, drafts=drafts, opened=opened, finished=message
         )
-        self._conclude(claim, "done", {**facts, **delivered})
+        self._conclude(claim, "done", facts)
 
     def _guarded(self, job_id: int, action: Callable[[], None]) -> None:
         """Run a step of a claimed job; whatever fault it raises is settled like a lane's."""

@@ -5,7 +5,6 @@ Stop order: intake, claiming, lanes (drained within `stop_seconds`), committers,
 
 from __future__ import annotations
 
-import logging
 import math
 import sys
 import time
@@ -29,7 +28,7 @@ from bgrd.service import Plan, limits_of, plan_of
 from bgrd.signals import Signals
 from bgrd.steps import passed
 from bgrd.telemetry import status
-from bgrd.telemetry.log import configure, logger
+from bgrd.telemetry.log import configure, level_of, logger
 from bgrd.telemetry.notify import Notifier
 
 __all__ = ["Daemon"]
@@ -41,24 +40,6 @@ _LAST_WORD_SECONDS = 1.0
 _ABANDON_SECONDS = 5.0
 _PRUNE_SECONDS = 86_400.0
 _HISTORY_SECONDS = 90 * 86_400.0
-_WARNINGS = frozenset(
-    {
-        "daemon.late",
-        "daemon.short",
-        "folder.blocked",
-        "folder.missing",
-        "folder.unavailable",
-        "intake.broken",
-        "intake.stalled",
-        "job.failed",
-        "journal.network",
-        "journal.waiting",
-        "lane.loose",
-        "reload.rejected",
-        "watch.limit",
-        "watch.lost",
-    }
-)
 
 
 class Daemon:
@@ -289,8 +270,7 @@ class Daemon:
 
     def _report(self, event: str, **facts: Any) -> None:
         """Log an event, at the level it deserves, and note that the status file is out of date."""
-        level = logging.WARNING if event in _WARNINGS else logging.INFO
-        self._log.log(level, event, **facts)
+        self._log.log(level_of(event), event, **facts)
         if self._watcher is not None:
             self._watcher(event, **facts)
         self._pulse.changed()

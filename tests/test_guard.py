@@ -156,5 +156,5 @@ def test_the_kernel_s_word_agrees_with_the_table(tmp_path: Path) -> None:
 
 def test_a_mount_without_an_id_is_told_by_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the kernel's word cannot be had the path decides."""
-    monkeypatch.setattr("bgrd.intake.guard._mount_id", lambda _: None)
+    monkeypatch.setattr("bgrd.intake.guard.mount_held", lambda _fd, _mounts: None)
     assert mount_at(tmp_path) == mount_of(os.path.realpath(os.fsencode(tmp_path)), read_mounts())

@@ -233,6 +233,14 @@ class TestDelete:
         monkeypatch.setattr("fcntl.fcntl", answering(errno.EINVAL))
         assert world.apply_open("delete") == Applied(outcome="deleted")
 
+    def test_network_mount(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        """On a network mount every file seems open for writing: it is not asked, and the comparison decides."""
+        monkeypatch.setattr("fcntl.fcntl", answering(errno.EAGAIN))
+        assert world.apply_open("delete") == Applied(outcome="changed")
+        world.version = version_of(world.file.stat())
+        monkeypatch.setattr("bgrd.delivery.source.is_network", lambda _mount: True)
+        assert world.apply_open("delete") == Applied(outcome="deleted")
+
     def test_renamed_onto_while_being_hidden(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         """A file that takes the name between the look and the hiding comes back under its name."""
         real = rename_noreplace

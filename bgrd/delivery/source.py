@@ -12,9 +12,7 @@ RENAME_NOREPLACE nor hard links exist, putting back can replace a file dropped i
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
-import signal
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -39,6 +37,8 @@ from bgrd.delivery.ladder import move
 from bgrd.delivery.naming import hidden_source, numbered
 from bgrd.errors import ChangedFault, Fault
 from bgrd.escape import shown
+from bgrd.intake.lease import lease
+from bgrd.intake.mounts import is_network, mount_held, read_mounts
 from bgrd.job import Policy, Version, version_of
 from bgrd.steps import passed
 
@@ -223,25 +223,16 @@ def _same_bytes_likely(source: _Source, found: os.stat_result) -> bool:
 
 def _proven(source: _Source, held: int, *, by_hash: bool) -> bool:
     # Asked after hiding: from now on nobody opens it by the name it had, so only an old writer can be there.
-    if _open_for_writing(held) or not _same_bytes_likely(source, os.fstat(held)):
+    if _being_written(held) or not _same_bytes_likely(source, os.fstat(held)):
         return False
     if not by_hash:
         return True
     return source.sha256 is not None and sha256_of(held) == source.sha256 and _same_bytes_likely(source, os.fstat(held))
 
 
-def _open_for_writing(fd: int) -> bool:
-    """Ask the kernel, by taking a read lease for a moment, whether any process can write to the file."""
-    try:
-        # A writer that breaks the lease in that moment must not end us, as SIGIO would.
-        fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
-        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
-        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False  # no leases here, or not for this owner
-    return False
+def _being_written(fd: int) -> bool:
+    """Say whether any process can still write to the file; on a network mount nobody can tell, so nobody is asked."""
+    return not is_network(mount_held(fd, read_mounts())) and lease(fd) == "writing"
 
 
 def _left_hidden(source: _Source) -> bool:

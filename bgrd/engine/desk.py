@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bgrd.committer import Committer
-from bgrd.engine.events import Blocked, Delayed, Report, Resumed
+from bgrd.engine.events import Blocked, Delayed, Prepared, Report, Resumed
+from bgrd.engine.slot import Assignment
+from bgrd.engine.wire import Work
 from bgrd.errors import ModelFault
 from bgrd.job import ModelChoice
 
@@ -125,6 +127,21 @@ class Desk:
             self.hungry, self.due_at = True, None
             return now
         return self.due_at
+
+    def assignment(self, prepared: Prepared, *, max_pixels: int, memory: int) -> Assignment:
+        """Say what a lane is to do for a prepared job, within `memory` bytes. Raises ModelFault."""
+        job, folder = prepared.job, self.committer.folder
+        work = Work(
+            job=job.id,
+            model=folder.recipe.model,
+            recipe=folder.recipe.to_json(),
+            size=job.version.size,
+            max_pixels=max_pixels,
+            memory_bytes=memory,
+            accept_holes=prepared.accept_holes,
+        )
+        descriptors = (prepared.source, *prepared.drafts)
+        return Assignment(work=work, model=self.model(), descriptors=descriptors, alone=job.alone)
 
     def block(self, event: Blocked, now: float) -> None:
         """Take note of a `Blocked`: pauses grow with each probe that fails, not with each job that does.

@@ -14,9 +14,9 @@ from bgrd.committer import Committer
 from bgrd.engine.desk import SILENT, Desk, Intake, turned
 from bgrd.engine.events import Blocked, Broken, Closed, Delayed, Event, Fed, Idle, Judged, Prepared, Report, Resumed
 from bgrd.engine.mailbox import Mailbox
-from bgrd.engine.pool import Assignment, Pool
+from bgrd.engine.pool import Pool
 from bgrd.engine.rota import Rota
-from bgrd.engine.wire import Finished, Hashed, Loaded, Work
+from bgrd.engine.wire import Finished, Hashed, Loaded
 from bgrd.errors import DaemonFault, Fault, FolderFault, ModelFault
 from bgrd.job import ModelChoice
 from bgrd.steps import passed
@@ -273,7 +273,8 @@ class Dispatcher:
         for prepared in self._rota.startable:
             active = self._active[prepared.job.id]
             try:
-                if not self.pool.submit(self._assignment(active)):
+                memory = self.pool.memory_limit(alone=prepared.job.alone)
+                if not self.pool.submit(active.desk.assignment(prepared, max_pixels=self.max_pixels, memory=memory)):
                     return
             except ModelFault as fault:
                 active.desk.committer.settle(prepared.job.id, fault, facts={})
@@ -282,22 +283,6 @@ class Dispatcher:
                 return
             self._rota.begun(prepared)
             passed("job.begun")
-
-    def _assignment(self, active: _Active) -> Assignment:
-        job = active.prepared.job
-        folder = active.desk.committer.folder
-        memory = self.pool.memory_limit(alone=job.alone)
-        work = Work(
-            job=job.id,
-            model=folder.recipe.model,
-            recipe=folder.recipe.to_json(),
-            size=job.version.size,
-            max_pixels=self.max_pixels,
-            memory_bytes=memory,
-            accept_holes=active.prepared.accept_holes,
-        )
-        descriptors = (active.prepared.source, *active.prepared.drafts)
-        return Assignment(work=work, model=active.desk.model(), descriptors=descriptors, alone=job.alone)
 
     def _pause(self, fault: Fault) -> None:
         """Hold everything for a few seconds: the daemon itself is short of something."""

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from bgrd.engine import blame
 from bgrd.engine.capacity import Limits
 from bgrd.engine.listener import PoolEvents
-from bgrd.engine.process import LaneProcess, kernel_oom_kills, start_lane
+from bgrd.engine.process import BURY_SECONDS, LaneProcess, Leaving, kernel_oom_kills, start_lane
 from bgrd.engine.scrutiny import harmless, objection
 from bgrd.engine.slot import Assignment, Slot
 from bgrd.engine.wire import Answer, Faulted, Finished, Hashed, Hello, Loaded, Message, WireError, close_all
@@ -27,8 +27,6 @@ __all__ = ["Assignment", "Limits", "Pool", "PoolEvents"]
 
 _LOOK_SECONDS = 0.25
 """How often the memory of busy lanes is looked at."""
-_BURY_SECONDS = 1.0
-_END_SECONDS = 5.0
 
 
 class Pool:
@@ -51,7 +49,7 @@ class Pool:
         self._unwatch = unwatch
         self._start = start
         self._slots: dict[int, Slot] = {}
-        self._dying: list[LaneProcess] = []
+        self._leaving = Leaving()
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -166,19 +164,17 @@ class Pool:
 
     def tick(self, now: float) -> float | None:
         """Enforce time, memory and idle limits; gives the time at which it wants to be called again, or None."""
-        self._dying = [process for process in self._dying if not process.reaped()]
         for slot in list(self._slots.values()):
             self._enforce(slot, now)
         wanted = [slot.deadline for slot in self._slots.values() if slot.deadline is not None]
         wanted += [slot.idle_since + self.limits.idle_unload_seconds for slot in self._slots.values() if slot.idle]
-        if self.busy or self._dying:
+        if self._leaving.any_left() or self.busy:
             wanted.append(now + _LOOK_SECONDS)
         return min(wanted, default=None)
 
     def cancel(self, job: int) -> bool:
         """End the lane that works on a job, which nobody is charged for; False where none does."""
-        slot = self._slot_of(job)
-        if slot is not None:
+        if (slot := self._slot_of(job)) is not None:
             self._remove(slot, kill=True)
         return slot is not None
 
@@ -201,11 +197,7 @@ class Pool:
         """Let all lanes end and wait for them; those that do not within a few seconds are killed."""
         for slot in list(self._slots.values()):
             self._remove(slot, kill=not slot.idle)
-        for process in self._dying:
-            process.wait_or_kill(_END_SECONDS)
-            if not process.reaped():
-                process.wait_or_kill(_BURY_SECONDS)
-        self._dying.clear()
+        self._leaving.wait()
 
     def _enforce(self, slot: Slot, now: float) -> None:
         """End a lane that is late, too big, or has been idle long enough."""
@@ -281,7 +273,7 @@ class Pool:
 
     def _bury(self, slot: Slot) -> None:
         """Find out why a lane's socket ended and blame exactly its job."""
-        status = slot.process.wait_or_kill(_BURY_SECONDS)
+        status = slot.process.wait_or_kill(BURY_SECONDS)
         self._end(slot, blame.for_end(status, out_of_memory=kernel_oom_kills() > slot.oom_kills))
 
     def _end(self, slot: Slot, fault: Fault) -> None:
@@ -301,9 +293,8 @@ class Pool:
         slot.process.channel.close()
         if kill:
             slot.process.kill()
-        self._dying.append(slot.process)
+        self._leaving.add(slot.process)
 
     def _let_go(self) -> None:
-        for slot in list(self._slots.values()):
-            if slot.idle:
-                self._remove(slot, kill=False)
+        for slot in [slot for slot in self._slots.values() if slot.idle]:
+            self._remove(slot, kill=False)

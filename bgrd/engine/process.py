@@ -14,7 +14,12 @@ from pathlib import Path
 
 from bgrd.engine.wire import Channel
 
-__all__ = ["LaneProcess", "kernel_oom_kills", "lane_environment", "start_lane"]
+__all__ = ["BURY_SECONDS", "LaneProcess", "Leaving", "kernel_oom_kills", "lane_environment", "start_lane"]
+
+BURY_SECONDS = 1.0
+"""How long a lane that was killed, or hung up, may take to be gone."""
+
+_END_SECONDS = 5.0
 
 
 _THREAD_POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "MKL_NUM_THREADS")
@@ -105,6 +110,30 @@ class LaneProcess:
         if status < 0:
             return f"died of {signal.Signals(-status).name}"
         return f"ended with status {status}"
+
+
+class Leaving:
+    """Lanes that were told to end, or killed, and are not yet gone."""
+
+    def __init__(self) -> None:
+        self._lanes: list[LaneProcess] = []
+
+    def add(self, lane: LaneProcess) -> None:
+        """Look after one more."""
+        self._lanes.append(lane)
+
+    def any_left(self) -> bool:
+        """Say, without waiting, whether one is still there."""
+        self._lanes = [lane for lane in self._lanes if not lane.reaped()]
+        return bool(self._lanes)
+
+    def wait(self) -> None:
+        """Wait for all; those that do not end within a few seconds are killed."""
+        for lane in self._lanes:
+            lane.wait_or_kill(_END_SECONDS)
+            if not lane.reaped():
+                lane.wait_or_kill(BURY_SECONDS)
+        self._lanes.clear()
 
 
 def lane_environment(environment: dict[str, str]) -> dict[str, str]:

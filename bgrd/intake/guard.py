@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bgrd.errors import FolderUnavailable
-from bgrd.intake.mounts import Mount, identity, mount_of, read_mounts
+from bgrd.intake.mounts import Mount, identity, mount_held, mount_of, read_mounts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,19 +37,10 @@ def mount_at(path: Path) -> Mount | None:
         except OSError:
             continue
         try:
-            number = _mount_id(fd)
+            exact = mount_held(fd, mounts)
         finally:
             os.close(fd)
-        exact = next((mount for mount in mounts if mount.id == number), None)
         return exact or mount_of(os.fsencode(os.path.realpath(place)), mounts)
-    return None
-
-
-def _mount_id(fd: int) -> int | None:
-    for line in Path(f"/proc/self/fdinfo/{fd}").read_text(encoding="ascii").splitlines():
-        key, _, value = line.partition(":")
-        if key == "mnt_id":
-            return int(value)
     return None
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "ground",
     "identity",
     "is_network",
+    "mount_held",
     "mount_of",
     "nested",
     "parse",
@@ -110,6 +111,16 @@ def mount_of(path: Path | bytes, mounts: Sequence[Mount]) -> Mount | None:
         if _below(path, mount.point) and (found is None or len(mount.point) >= len(found.point)):
             found = mount
     return found
+
+
+def mount_held(fd: int, mounts: Sequence[Mount]) -> Mount | None:
+    """Give the mount an open file lies on, by the kernel's word and not by its path. Source: proc(5), fdinfo."""
+    number = None
+    for line in Path(f"/proc/self/fdinfo/{fd}").read_text(encoding="ascii").splitlines():
+        key, _, value = line.partition(":")
+        if key == "mnt_id":
+            number = int(value)
+    return next((mount for mount in mounts if mount.id == number), None)
 
 
 def nested(path: Path | bytes, mounts: Sequence[Mount]) -> tuple[Mount, ...]:

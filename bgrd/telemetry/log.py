@@ -21,13 +21,37 @@ from structlog.typing import EventDict, FilteringBoundLogger, Processor, Wrapped
 
 from bgrd.escape import shown, visible
 
-__all__ = ["configure", "logger"]
+__all__ = ["configure", "level_of", "logger"]
 
 Format = Literal["auto", "json", "text"]
 Level = Literal["debug", "info", "warning", "error"]
 
+_WARNINGS = frozenset(
+    {
+        "daemon.late",
+        "daemon.short",
+        "folder.blocked",
+        "folder.missing",
+        "folder.unavailable",
+        "intake.broken",
+        "intake.stalled",
+        "job.failed",
+        "journal.network",
+        "journal.waiting",
+        "lane.loose",
+        "reload.rejected",
+        "watch.limit",
+        "watch.lost",
+    }
+)
+
 # Source: syslog(3), the numbers sd-daemon(3) takes as prefix.
 _PRIORITIES = {"critical": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}
+
+
+def level_of(event: str) -> int:
+    """Give the level an event deserves, as logging's number."""
+    return logging.WARNING if event in _WARNINGS else logging.INFO
 
 
 def logger(**bound: object) -> FilteringBoundLogger:
