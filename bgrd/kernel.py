@@ -10,6 +10,7 @@ import fcntl
 import os
 import platform
 import struct
+import time
 from pathlib import Path
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "in_terminal",
     "rename_exchange",
     "rename_noreplace",
+    "seconds_slept",
 ]
 
 _AT_FDCWD = -100
@@ -138,6 +140,11 @@ def _unwritten_at(fd: int, *, size: int, flags: int) -> int | None:
         if mapped < _EXTENTS_AT_ONCE:
             break
     return None
+
+
+def seconds_slept() -> float:
+    """Give how long the machine has been suspended since it was booted."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic()
 
 
 def in_terminal() -> bool:

@@ -24,6 +24,8 @@ _JOURNAL_SECONDS = 2.0
 _WRITERS_SECONDS = 5.0
 _WORK = frozenset({"intake.admitted", "intake.gone"})
 """Events after which a folder's committer has something to do: a job, or a note to remove."""
+_QUIET = frozenset({"intake.gone", "folder.moved"})
+"""Not for the log: every source that was archived or deleted, and directories that are others but well."""
 
 
 class Roster:
@@ -216,11 +218,12 @@ class Roster:
                 return
             if event in _WORK:
                 self._dispatcher.post(Fed(folder=name))
-            if event == "intake.gone":
-                return  # every source that was archived or deleted: the log has said so
-            self._report(event, folder=name, **facts)
-            if event == "folder.available":
+            if event in {"folder.available", "folder.moved"}:
                 self._returned.append(name)
+                self._wake()
+            if event in _QUIET:
+                return
+            self._report(event, folder=name, **facts)
             self._wake()
 
         return tell

@@ -17,9 +17,11 @@ import pytest
 
 from bgrd.engine.pool import Assignment, Limits, Pool
 from bgrd.engine.process import lane_environment, start_lane
-from bgrd.engine.wire import Finished, Hashed, Loaded, Work
+from bgrd.engine.slot import Slot
+from bgrd.engine.wire import Drop, Finished, Hashed, Loaded, Work
 from bgrd.errors import CrashFault, DaemonFault, Fault, InputFault, MemoryFault, ModelFault
 from bgrd.job import ModelChoice, Recipe
+from tests.inboxes import until
 
 NULL_LANE = Path(__file__).parent / "null_lane.py"
 LIMITS = Limits(lanes=2, threads=1, memory_bytes=8 * 2**30, model_bytes=2**30, job_seconds=60, idle_unload_seconds=300)
@@ -344,3 +346,14 @@ def test_a_lane_does_not_speak_for_the_daemon() -> None:
     environment = lane_environment({"NOTIFY_SOCKET": "/x", "WATCHDOG_USEC": "1", "HOME": "/h"})
     assert "NOTIFY_SOCKET" not in environment
     assert environment["HOME"] == "/h"
+
+
+def test_a_lane_that_reads_nothing_holds_nobody_up(tmp_path: Path) -> None:
+    """Once its socket is full it is ended, and the parent never waits."""
+    process = start_null_lane()
+    slot = Slot(process=process, idle_since=0.0)
+    os.kill(process.pid, signal.SIGSTOP)
+    for _ in range(1000):
+        slot.send(Drop(model="m" * 10_000))
+    until(process.reaped)
+    process.channel.close()

@@ -15,6 +15,7 @@ import pytest
 
 from bgrd.errors import StateError
 from bgrd.intake.mounts import mount_of, read_mounts
+from bgrd.intake.scan import Walk
 from bgrd.intake.walker import DIRTY_LIMIT, Walker
 from bgrd.job import State
 from bgrd.journal.journal import Journal
@@ -625,10 +626,10 @@ def test_stopping_is_prompt_and_leaves_nothing(start: Callable[..., Walker]) -> 
     """Even while it sleeps for long; threads and descriptors are given back."""
     before = threading.active_count()
     walker = start(rescan_seconds=3600.0)
-    assert walker.is_alive()
+    assert walker._thread.is_alive()
     walker.stop(0)
     assert walker.stop(20)
-    assert not walker.is_alive()
+    assert not walker._thread.is_alive()
     assert threading.active_count() == before
 
 
@@ -674,3 +675,51 @@ def test_this_directory_is_told_as_what_it_is(tmp_path: Path, start: Callable[..
     mount = mount_of(os.path.realpath(os.fsencode(tmp_path)), read_mounts())
     assert mount is not None
     assert mount.fstype in walker.mode_reason
+
+
+def test_back_again_is_told_whatever_came_between(house: House) -> None:
+    """Unavailable, then held up by the journal, then well: who waits for the folder to be back hears of it, once."""
+    house.rest()
+    house.lies_on = "root disk"
+    house.inbox.rename(house.inbox.with_name("aside"))
+    house.inbox.mkdir()
+    house.pass_seconds(3.0)
+    assert house.state() == "unavailable"
+    house.lies_on = "disk"
+    house.journal.broken = "the disk is full"
+    house.pass_seconds(60.0)
+    assert house.state() == "stalled"
+    house.journal.broken = ""
+    house.pass_seconds(120.0)
+    assert house.state() == "ready"
+    assert house.heard.names().count("folder.available") == 1
+
+
+@pytest.mark.parametrize("role", ["out", "in"])
+def test_a_directory_that_is_another_one_is_told(house: House, role: str) -> None:
+    """An outbox that was made again wants a probe now, not in five minutes."""
+    house.rest()
+    place = house.inbox.with_name(role)
+    place.rename(place.with_name("aside"))
+    place.mkdir()
+    house.pass_seconds(3.0)
+    assert house.state() == "ready"
+    assert house.heard.names().count("folder.moved") == 1
+
+
+def test_a_walk_that_was_held_up_is_not_what_walks_take(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A polled share that hung for a minute is walked again within half a minute, not in twenty."""
+    house = House(tmp_path, watch="poll", poll_seconds=5.0)
+    house.put("a.jpg")
+    scan = Walk._sort
+    stalls = [60.0]
+
+    def sort(walk: Walk, *arguments: Any) -> None:
+        scan(walk, *arguments)
+        house.clock.now += stalls.pop() if stalls else 0.0
+
+    monkeypatch.setattr(Walk, "_sort", sort)
+    house.rest()
+    house.put("b.jpg")
+    house.pass_seconds(31.0)
+    assert b"b.jpg" in house.journal.admitted

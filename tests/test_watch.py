@@ -377,3 +377,33 @@ def test_stopping_gives_everything_back(inbox: Path) -> None:
         assert ear.doubts == []
     assert threading.active_count() == threads
     assert len(open_files()) == descriptors
+
+
+def test_a_descriptor_closed_under_it_is_noticed(inbox: Path) -> None:
+    """It neither spins nor looks well: it ends, says so, and gives back what is left of it."""
+    before = open_files()
+    ear = Ear(inbox)
+    ear.watch.start()
+    reader = ear.watch._reader
+    assert reader is not None
+    reader._inotify_fd, closed = os.dup(reader._inotify_fd), reader._inotify_fd
+    os.close(closed)
+    os.close(reader._inotify_fd)
+    os.write(reader._kill_w, b"!")  # what wakes it in a process that does more than wait
+    until(lambda: ear.watch.health() is not None)
+    assert "closed" in (ear.watch.health() or "")
+    assert ear.doubts == ["the watch ended"]
+    ear.watch.stop()
+    assert open_files() == before
+
+
+def test_our_own_descriptors_are_not_the_kernels_limit(inbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """EMFILE while nothing can be opened names no sysctl."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EMFILE, "limit")
+
+    monkeypatch.setattr(InotifyFD, "_create_inotify_fd", refuse)
+    monkeypatch.setattr("bgrd.intake.watch._room", lambda: False)
+    with pytest.raises(OSError, match="Too many open files"):
+        Ear(inbox).watch.start()

@@ -116,9 +116,11 @@ class Slot:
     def send(self, message: Load | Drop | Work | Answer, descriptors: tuple[int, ...] = ()) -> None:
         """Send; a lane that is gone is noticed when its socket is read, where its job is charged."""
         try:
-            self.process.channel.send(message, descriptors)
+            self.process.channel.send(message, descriptors, wait=False)
         except (BrokenPipeError, ConnectionResetError):
             return
+        except BlockingIOError:
+            self.process.kill()  # it reads nothing: waiting for it would hold up everybody
 
     def load(self, model: ModelChoice, *, threads: int) -> None:
         """Send a model's file as a descriptor. Raises ModelFault where it cannot be read, DaemonFault as `open`."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+from array import array
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -161,13 +162,18 @@ class Channel:
         """Give the descriptor for a selector, -1 once closed."""
         return self._socket.fileno()
 
-    def send(self, message: Message, descriptors: tuple[int, ...] = ()) -> None:
-        """Send one message with descriptors. Raises OSError when the other end is gone, ValueError when too large."""
+    def send(self, message: Message, descriptors: tuple[int, ...] = (), *, wait: bool = True) -> None:
+        """Send one message with descriptors. Raises OSError when the other end is gone, ValueError when too large.
+
+        Without `wait` BlockingIOError is raised where the other end has not read what was sent before.
+        """
         packet = json.dumps({"is": type(message).__name__, **asdict(message)}).encode()
         if len(packet) > _PACKET_BYTES:
             text = f"message {type(message).__name__} of {len(packet)} bytes is over {_PACKET_BYTES}"
             raise ValueError(text)
-        socket.send_fds(self._socket, [packet], list(descriptors))
+        # Not socket.send_fds, which forgets its flags (Python 3.11).
+        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", descriptors))
+        self._socket.sendmsg([packet], [rights] if descriptors else [], 0 if wait else socket.MSG_DONTWAIT)
 
     def receive(self) -> tuple[Message, list[int]] | None:
         """Wait for one message and its descriptors (close-on-exec, the caller's to close); None at the end.

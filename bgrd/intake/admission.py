@@ -54,7 +54,7 @@ class Admission:
         self._events = events
         self.excluded = excluded
         self._clock = clock
-        self._stopping = stopping
+        self.stopping = stopping
         # Hashes of (path, version) that were opened and are no pictures: a walk must not open them each time.
         self._others: set[int] = set()
 
@@ -120,7 +120,7 @@ class Admission:
 
     def _look_at(self, paths: Sequence[bytes]) -> None:
         for path in paths:
-            if self._stopping():
+            if self.stopping():
                 return
             self._look(path)
 

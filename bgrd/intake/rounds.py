@@ -155,6 +155,7 @@ class Rounds:
             sync_conflicts=self._folder.sync_conflicts,
             start=start,
             batch_files=_STEP_FILES,
+            looked=self._admission.stopping,
         )
 
     def _step_survey(self) -> None:

@@ -14,7 +14,7 @@ from bgrd.intake.ignore import ignored, ignored_directory
 from bgrd.job import version_of
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
     from bgrd.job import Version
 
@@ -42,8 +42,8 @@ class Walk:
 
     `skipped` counts, by reason, what was passed over: "ignored", "link", "special", "unreadable" (files and
     directories that could not be looked at). `complete` turns True when the walk has come to its end without
-    meeting an unreadable directory. `close` ends it early. Raises FolderUnavailable, while iterating, where the
-    directory it starts at cannot be read.
+    meeting an unreadable directory. `looked` is called after each entry. `close` ends it early. Raises
+    FolderUnavailable, while iterating, where the directory it starts at cannot be read.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class Walk:
         sync_conflicts: bool = False,
         start: bytes = b"",
         batch_files: int = BATCH_FILES,
+        looked: Callable[[], object] = lambda: None,
     ) -> None:
         self.skipped: Counter[str] = Counter()
         self.complete = False
@@ -63,6 +64,7 @@ class Walk:
         self._excluded = excluded
         self._sync_conflicts = sync_conflicts
         self._batch_files = min(batch_files, BATCH_FILES)
+        self._looked = looked
         self._directories = [start]
         self._batch: list[tuple[bytes, Version]] = []
         self._seen = 0
@@ -109,6 +111,7 @@ class Walk:
         with os.scandir(fd) as entries:
             for entry in entries:
                 self._sort(entry, prefix + os.fsencode(entry.name))
+                self._looked()
                 self._seen += 1
                 if self._seen >= self._batch_files:
                     yield self._take()

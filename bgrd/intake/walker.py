@@ -27,6 +27,7 @@ from bgrd.intake.protocol import Events, IntakeJournal
 from bgrd.intake.rounds import Rounds
 from bgrd.intake.scan import excluded_below
 from bgrd.intake.watch import Watch
+from bgrd.kernel import seconds_slept
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,12 +43,8 @@ TICK_SECONDS = 2.0
 DIRTY_LIMIT = 10_000
 """How many paths may wait to be looked at; beyond that a walk finds them."""
 _PORTION = 250
+_STALL_SECONDS = 20.0
 _TRIED = "tried"
-
-
-def seconds_slept() -> float:
-    """Give how long the machine has been suspended since it was booted."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic()
 
 
 class Walker:
@@ -109,6 +106,7 @@ class Walker:
         self._thread = threading.Thread(target=self._run, name=f"walker {folder.name}", daemon=True)
         self._backoff = Backoff(first=1.0, longest=60.0)
         self._trouble: tuple[WalkerState, str] | None = None  # what was told and is not over
+        self._away = False  # told to be unavailable, whatever else came to that
         self._tick_at = -math.inf
         self._slept = slept
         self._slept_before = self._slept()
@@ -151,10 +149,6 @@ class Walker:
         """The thread's id as the kernel knows it, 0 before it runs."""
         return self._thread.native_id or 0
 
-    def is_alive(self) -> bool:
-        """Say whether its thread runs."""
-        return self._thread.is_alive()
-
     def dirty(self, path: bytes) -> None:
         """Have a path below the inbox looked at, soon. Takes the same time however many wait."""
         with self._condition:
@@ -182,8 +176,14 @@ class Walker:
             self.state = "stopped"
 
     def _is_stopping(self) -> bool:
-        """Say whether to end a long round early; asked before each file, which shows that they still answer."""
-        self.beat = self.busy_since = self._clock()
+        """Say whether to end a long round early; asked at each file, so that it is known to answer.
+
+        A walk that had to wait long for an answer says nothing of how long one takes: another is wanted.
+        """
+        now = self._clock()
+        if now - self.beat >= _STALL_SECONDS:
+            self._rounds.ask()
+        self.beat = self.busy_since = now
         return self._stopping
 
     def _sleep_until(self, wake_at: float) -> None:
@@ -208,6 +208,7 @@ class Walker:
         except Exception as error:  # noqa: BLE001 - a thread that ends leaves a folder that is deaf without a word
             self._halt("stalled", f"{type(error).__name__}: {error}", now, trace=traceback.format_exc())
         self.armed.set()
+        self._is_stopping()
         self.busy_since = None
         return self._next_at()
 
@@ -245,6 +246,8 @@ class Walker:
         self._decide()
         if self._trouble is not None and self._trouble[0] == "unavailable":
             self._trouble = None
+        if self._away:
+            self._away = False
             self._events("folder.available")
 
     def _decide(self) -> None:
@@ -259,6 +262,7 @@ class Walker:
         self._tick_at = now + TICK_SECONDS
         if self._guard.moved():
             self._guard.check()
+            self._events("folder.moved")
         if self._trouble is None:
             self._backoff.reset()
         deaf = self._ears.tick(now)
@@ -281,6 +285,7 @@ class Walker:
             self._trouble = (state, reason)
             name = "intake.broken" if trace else "folder.unavailable" if state == "unavailable" else "intake.stalled"
             self._events(name, reason=reason, **({"trace": trace} if trace else {}))
+        self._away = self._away or state == "unavailable"
         self.state, self.reason = state, reason
 
     def _next_at(self) -> float:

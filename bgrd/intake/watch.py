@@ -15,7 +15,9 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from watchdog.observers.inotify import InotifyWatchGroup
@@ -32,6 +34,7 @@ from watchdog.observers.inotify_move_event_grouper import InotifyMoveEventGroupe
 
 from bgrd.errors import DaemonFault
 from bgrd.intake.ignore import ignored, ignored_directory
+from bgrd.question import Question
 
 __all__ = ["Watch", "WatchLimitFault"]
 
@@ -45,6 +48,7 @@ _MASK = Mask(
     | InotifyConstants.IN_MOVE_SELF
     | InotifyConstants.IN_ONLYDIR,
 )
+_END_SECONDS = 5.0
 _SYSCTLS = {errno.ENOSPC: "fs.inotify.max_user_watches", errno.EMFILE: "fs.inotify.max_user_instances"}
 
 
@@ -117,11 +121,10 @@ class Watch:
         """Stop listening and give everything back; may be called at any time, and again."""
         group, reader = self._group, self._reader
         self._group = self._reader = None
-        if group is not None:
-            group.deactivate()
         if reader is not None:
-            reader.stop()
-            reader.join()
+            # A reader that a dead share holds is left behind: it has nothing to tell any more.
+            with suppress(TimeoutError):
+                Question(partial(_end, group, reader)).answer(_END_SECONDS)
 
     def health(self) -> str | None:
         """Give the reason why events are, or may be, missed from now on; None while all is well."""
@@ -172,9 +175,28 @@ class Watch:
         return path[len(self._real.rstrip(b"/")) + 1 :]
 
 
+def _end(group: _Group | None, reader: _Reader) -> None:
+    if group is not None:
+        with suppress(OSError):  # a descriptor that was closed under it: the reader's end gives back the rest
+            group.deactivate()
+    reader.stop()
+    reader.join()
+
+
 def _limit_or(error: OSError) -> Exception:
     sysctl = _SYSCTLS.get(error.errno or 0)
+    if error.errno == errno.EMFILE and not _room():
+        return OSError(errno.EMFILE, os.strerror(errno.EMFILE))  # our own descriptors, not the kernel's inotify
     return WatchLimitFault(sysctl) if sysctl is not None else error
+
+
+def _room() -> bool:
+    """Say whether this process may open one more file."""
+    try:
+        os.close(os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
 
 
 class _Reader(InotifyFD):
@@ -195,6 +217,19 @@ class _Reader(InotifyFD):
             self.fault = f"{type(error).__name__}: {error}"
         if self.should_keep_running():
             self._on_doubt("the watch ended")
+
+    def _read_event_buffer(self, event_buffer_size: int) -> bytes:
+        # watchdog takes a descriptor that was closed under it for an event buffer that happens to be empty, for ever.
+        found = super()._read_event_buffer(event_buffer_size)
+        if not found and not self._closed and self.should_keep_running():
+            self._is_reading = False
+            raise OSError(errno.EBADF, "its descriptor was closed")
+        return found
+
+    def _close_resources(self) -> None:
+        for descriptor in (self._inotify_fd, self._kill_r, self._kill_w):
+            with suppress(OSError):
+                os.close(descriptor)
 
     def handle_event(self, event: InotifyEvent) -> None:
         super().handle_event(event)
