@@ -8,7 +8,7 @@ import json
 import os
 import socket
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,13 +31,13 @@ _UNABLE = frozenset(
 class Lock:
     """A lock held until `close`, or until the process ends however it ends."""
 
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
+    def __init__(self, *fds: int) -> None:
+        self._fds = fds
 
     def close(self) -> None:
         """Release the lock. May be called again."""
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
+        fds, self._fds = self._fds, ()
+        for fd in fds:
             os.close(fd)
 
     def __enter__(self) -> Self:
@@ -68,12 +68,22 @@ def holder(state_directory: Path) -> Holder | None:
     """
     try:
         fd = os.open(state_directory / _NAME, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return _holder_of_directory(state_directory)
     except OSError:
         return None
     try:
-        return _holder(fd)
+        return _holder(fd) or _holder_of_directory(state_directory)
     finally:
         os.close(fd)
+
+
+def _holder_of_directory(path: Path) -> Holder | None:
+    """Give who holds the directory itself, as the kernel tells: its lock file may have been removed."""
+    with suppress(OSError):
+        locker = _locker(os.stat(path))
+        return Holder(pid=locker) if locker is not None else None
+    return None
 
 
 def _holder(fd: int) -> Holder | None:
@@ -103,6 +113,7 @@ def _is_locked(fd: int) -> bool:
 def hold(state_directory: Path, *, now: float | None = None) -> Lock:
     """Lock `<state_directory>/lock`, making the directory (0700) if it is missing, and write down who holds it.
 
+    The directory itself is locked too, where its file system can: somebody may tidy the file away while it is held.
     `now` is seconds since the epoch, by default this moment. Raises BusyError that names the holder, StateError where
     the directory cannot be used or its file system cannot lock.
     """
@@ -111,17 +122,19 @@ def hold(state_directory: Path, *, now: float | None = None) -> Lock:
         for place in reversed((state_directory, *state_directory.parents)):
             if not place.exists():
                 place.mkdir(mode=0o700, exist_ok=True)
-        fd = _locked_file(state_directory / _NAME)
-        try:
-            _write_holder(fd, now=time.time() if now is None else now)
-        except OSError:
-            os.close(fd)
-            raise
+        with ExitStack() as stack:
+            held = [_locked_file(state_directory / _NAME)]
+            stack.callback(os.close, held[0])
+            if (directory := _locked_directory(state_directory, busy="uses the state directory")) is not None:
+                stack.callback(os.close, directory)
+                held.append(directory)
+            _write_holder(held[0], now=time.time() if now is None else now)
+            stack.pop_all()
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         message = f"the state directory {_text(state_directory)} cannot be locked: {reason}"
         raise StateError(message) from error
-    return Lock(fd)
+    return Lock(*held)
 
 
 def hold_inbox(inbox: Path) -> Lock | None:
@@ -131,20 +144,26 @@ def hold_inbox(inbox: Path) -> Lock | None:
     opened.
     """
     with folder_faults("inbox", inbox):
-        fd = os.open(inbox, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            holder = _process(_locker(os.fstat(fd)))
-            os.close(fd)
-            message = f"another bgrd{holder} already works on the inbox {_text(inbox)}"
-            raise BusyError(message) from error
-        except OSError as error:
-            os.close(fd)
-            if error.errno in _UNABLE:
-                return None
-            raise
-        return Lock(fd)
+        fd = _locked_directory(inbox, busy="works on the inbox")
+        return None if fd is None else Lock(fd)
+
+
+def _locked_directory(path: Path, *, busy: str) -> int | None:
+    """Open and lock a directory; None where its file system cannot lock one. Raises BusyError, OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        holder = _process(_locker(os.fstat(fd)))
+        os.close(fd)
+        message = f"another bgrd{holder} already {busy} {_text(path)}"
+        raise BusyError(message) from error
+    except OSError as error:
+        os.close(fd)
+        if error.errno in _UNABLE:
+            return None
+        raise
+    return fd
 
 
 def _locked_file(path: Path) -> int:
