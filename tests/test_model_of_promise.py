@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from bgrd.errors import CrashFault
 from bgrd.job import Policy
 from tests.kernels import Kernel, Killed
 from tests.worlds import World
@@ -100,3 +101,40 @@ def test_any_call_may_fail(policy: Policy, number: int, wheel: str) -> None:
         return kernel
 
     assert at_every_call(policy, fail) > 50
+
+
+ONE_BY_ONE = ("main loop", "committer", "first lane")
+INTERRUPTIONS: dict[str, Callable[[World], None]] = {
+    "written in place": lambda world: world.write(path="d/a.jpg", kind=b"good", heard=True, keep_time=True),
+    "replaced": lambda world: world.move_in(path="d/a.jpg", kind=b"good", heard=False),
+    "deleted": lambda world: world.delete(pick=0, heard=False),
+    "renamed": lambda world: world.rename(pick=0, to="a.png", heard=True),
+    "touched": lambda world: world.touch(pick=0),
+    "opened for writing": lambda world: world.open_writer(pick=0),
+    "its name taken": lambda world: world.own_a_name(path="d/a.jpg", index=1),
+    "outbox gone": lambda world: world.share_goes(name="out"),
+    "inbox gone": lambda world: world.share_goes(name="in"),
+    "killed": lambda world: world.kill(at=1, how="before", wheel="hands"),
+    "stopped": lambda world: world.stop(patiently=False),
+    "reloaded": lambda world: world.reload(policy="keep"),
+    "lane dead": lambda world: world.lane_faults(index=0, kind=CrashFault) if world.parent.lanes.busy else None,
+}
+"""What may come between any two steps of one file's way."""
+
+
+@pytest.mark.parametrize("policy", ["keep", pytest.param("archive", marks=pytest.mark.long), "delete"])
+@pytest.mark.parametrize("name", INTERRUPTIONS)
+def test_an_interruption_between_any_two_steps(policy: Policy, name: str) -> None:
+    """Whenever it comes while one file is taken, read, committed and finished: the promise holds, and all gets done."""
+    for turns in range(24):
+        world = with_a_file(policy)
+        for number in range(turns):
+            world.turn_one(ONE_BY_ONE[number % len(ONE_BY_ONE)])
+            world.nothing_is_lost()
+        if world.sources():
+            INTERRUPTIONS[name](world)
+            world.nothing_is_lost()
+        for number in range(24 if world.parent.running else 0):
+            world.turn_one(ONE_BY_ONE[number % len(ONE_BY_ONE)])
+            world.nothing_is_lost()
+        world.teardown()

@@ -57,23 +57,26 @@ class World(Users):
 
     # bgrd, one wheel at a time
 
-    @act(is_running, odds=16, wheels=st.lists(WHEELS, min_size=1, max_size=30))
+    @act(is_running, odds=24, wheels=st.lists(WHEELS, min_size=4, max_size=30))
     def turn(self, wheels: list[str]) -> None:
         """Turn one wheel after another, in any order."""
-        parent = self.parent
         for wheel in wheels:
-            match wheel:
-                case "walker":
-                    parent.feet.round()
-                case "committer":
-                    parent.hands.serve()
-                case "main loop":
-                    parent.step()
-                case "first lane":
-                    parent.lanes.advance(0)
-                case "second lane":
-                    parent.lanes.advance(1)
+            self.turn_one(wheel)
             self.nothing_is_lost()
+
+    def turn_one(self, wheel: str) -> None:
+        """Turn a wheel once."""
+        match wheel:
+            case "walker":
+                self.parent.feet.round()
+            case "committer":
+                self.parent.hands.serve()
+            case "main loop":
+                self.parent.step()
+            case "first lane":
+                self.parent.lanes.advance(0)
+            case "second lane":
+                self.parent.lanes.advance(1)
 
     @act(is_running, odds=32, seconds=SOON)
     def bustle(self, seconds: float) -> None:
