@@ -25,6 +25,10 @@ _BROKEN_PIXELS = (*BROKEN_METADATA, Image.DecompressionBombError)
 _FATAL = frozenset({"HEIF"})
 """libde265 decodes on threads of its own, where a failed allocation ends the process."""
 
+_HIDING = frozenset({"JPEG", "WEBP", "TIFF", "AVIF", "HEIF"})
+"""Whose decoders call a shortage something else."""
+
+_CUT_SHORT = "The picture does not decode to its end; the file is truncated or still being written."
 _SHORT = ("out of memory", "decoder error -9", "memory allocation error", "failed to allocate", "bad_alloc")
 _TOO_MUCH = ("security limit", "too large", "exceeds")
 _OTHER_KIND = ("unsupported", "not supported", "not implemented", "cannot handle", "unknown data organization")
@@ -36,6 +40,7 @@ class Suspicion:
     """Whether a decoder's failure may be a shortage of memory: set by `expect` before the pixels are decoded."""
 
     wanted: int = 0
+    hidden: bool = False
 
     def expect(self, size: tuple[int, int], name: str) -> None:
         """Remember what the picture needs where that cannot be had; it may still turn out to need less.
@@ -44,6 +49,7 @@ class Suspicion:
         """
         wanted = most_bytes(size, name)
         self.wanted = 0 if has_room(wanted) else wanted
+        self.hidden = self.wanted > 0 and name in _HIDING
         if self.wanted and name in _FATAL:
             raise MemoryError
 
@@ -69,10 +75,12 @@ def _short(suspicion: Suspicion) -> MemoryFault:
 def _fault(data: bytes, said: str, suspicion: Suspicion) -> Fault:
     """Judge by what was said: an unfinished copy shows by its early end or by pages of zeros."""
     too_much = any(words in said for words in _TOO_MUCH)
-    if suspicion.wanted or (not too_much and any(words in said for words in _SHORT)):
+    if "truncated" in said:  # Pillow's own word: it has fed all there is
+        return IncompleteFault(_CUT_SHORT)
+    if suspicion.hidden or (not too_much and any(words in said for words in _SHORT)):
         return _short(suspicion)
-    if "truncated" in said or has_gap(data):
-        return IncompleteFault("The picture does not decode to its end; the file is truncated or still being written.")
+    if has_gap(data):
+        return IncompleteFault(_CUT_SHORT)
     if too_much:
         return InputFault("The picture is damaged, or asks for more than any picture needs.")
     if any(words in said for words in (*_OTHER_KIND, *_OTHER_KIND_TOO)):
