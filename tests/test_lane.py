@@ -195,7 +195,7 @@ def test_a_bad_picture_keeps_the_lane_alive(process: tuple[LaneProcess, Hands], 
     fault = hands.fail(data)
     assert (fault.kind, fault.stage) == (kind, "process")
     assert fault.text
-    assert not fault.trace
+    assert "\n" not in fault.trace, "what a library said, and not where: nothing of ours is wrong"
     hands.work(JPEG)
     assert not lane.reaped()
 

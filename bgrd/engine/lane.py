@@ -77,7 +77,8 @@ class Lane:
                     text = f"a lane cannot do {type(message).__name__}"
                     raise UnknownFault(text)
         except Fault as fault:
-            self._send_fault(job, model, fault)
+            cause = fault.__cause__
+            self._send_fault(job, model, fault, trace="" if cause is None else f"{type(cause).__name__}: {cause}")
         except MemoryError:
             text = "there was not enough memory to work on it"
             self._send_fault(job, model, MemoryFault(text))
