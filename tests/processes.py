@@ -12,7 +12,8 @@ import pytest
 
 __all__ = ["MARK", "begun", "bound", "carries", "children", "command", "everyone", "letter", "open_files"]
 
-MARK = "HOUSE_OF_THE_TEST"
+MARK = "PYTHON_HOUSE_OF_THE_TEST"
+"""Of the family of variables that a lane inherits."""
 """The variable by which processes are found again, whosever children they have become."""
 
 

@@ -116,14 +116,16 @@ def test_no_lane_means_no_open_descriptors(monkeypatch: pytest.MonkeyPatch) -> N
     assert set(open_files()) == before
 
 
-def test_a_lane_has_no_thread_pools_and_no_ear_of_the_service_manager() -> None:
-    """The environment is the daemon's but for that."""
-    given = {"NOTIFY_SOCKET": "/x", "WATCHDOG_USEC": "1", "OMP_NUM_THREADS": "8", "OPENBLAS_NUM_THREADS": "8", "A": "b"}
+def test_a_lane_knows_no_secrets_has_no_thread_pools_and_no_ear_of_the_service_manager() -> None:
+    """Of the environment it gets what Python and its libraries need to start."""
+    needed = {"PATH": "/bin", "LC_ALL": "C", "PYTHONPATH": "/x", "LD_LIBRARY_PATH": "/y"}
+    given = {"NOTIFY_SOCKET": "/x", "WATCHDOG_USEC": "1", "OMP_NUM_THREADS": "8", "OPENBLAS_NUM_THREADS": "8"}
+    given |= {"TOKEN": "secret", "AWS_SECRET_ACCESS_KEY": "secret", **needed}
     environment = lane_environment(given)
     pools = {name: value for name, value in environment.items() if name.endswith("_NUM_THREADS")}
     assert len(pools) == 4
     assert set(pools.values()) == {"1"}
-    assert environment == {"A": "b", "PYTHONDONTWRITEBYTECODE": "1", **pools}
+    assert environment == {**needed, "PYTHONDONTWRITEBYTECODE": "1", **pools}
 
 
 def test_the_kernels_count_of_memory_kills_is_a_number() -> None:

@@ -13,9 +13,8 @@ threads before the cage and reserve far more address space than the data limit a
 parses no file may run there: infer alone, fed with pixels by a caged lane.
 
 Residual risks: a picture that takes a lane over can spoil its own result and those of pictures worked on after it in
-the same lane, whose sources the policy may then delete, and read those pictures and the daemon's environment; what it
-knows can only leave by results. It can ask which processors and how
-much memory there is. Threads are counted by the parent, not here.
+the same lane, whose sources the policy may then delete, and read those pictures; what it knows can only leave by
+results. It can ask which processors and how much memory there is. Threads are counted by the parent, not here.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,8 @@ BURY_SECONDS = 1.0
 _END_SECONDS = 5.0
 
 
+_PASSED_ON = frozenset({"HOME", "LANG", "LANGUAGE", "LD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ", "VIRTUAL_ENV"})
+_FAMILIES = ("LC_", "PYTHON")
 _THREAD_POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "MKL_NUM_THREADS")
 """What numpy's libraries of linear algebra ask, each its own first."""
 
@@ -136,12 +139,13 @@ class Leaving:
         self._lanes.clear()
 
 
-def lane_environment(environment: dict[str, str]) -> dict[str, str]:
-    """Give a lane's environment: no notify socket, and no thread pools beside onnxruntime's own.
+def lane_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Give a lane's environment: what Python and its libraries need to start, and no thread pools beside ours.
 
-    Whatever the user has set for other programs: a thread that starts with a library stays outside the cage.
+    Of what the user has set for other programs, tokens among it, a lane that a picture takes over must know nothing;
+    and a thread that starts with a library would stay outside the cage.
     """
-    kept = {name: value for name, value in environment.items() if name not in {"NOTIFY_SOCKET", "WATCHDOG_USEC"}}
+    kept = {name: value for name, value in environment.items() if name in _PASSED_ON or name.startswith(_FAMILIES)}
     return kept | dict.fromkeys(_THREAD_POOLS, "1") | {"PYTHONDONTWRITEBYTECODE": "1"}
 
 
@@ -158,7 +162,7 @@ def start_lane(arguments: tuple[str, ...] = ("-P", "-m", "bgrd.engine.lane")) ->
             pass_fds=(theirs.fileno(),),
             stdin=subprocess.DEVNULL,
             process_group=0,
-            env=lane_environment(dict(os.environ)),
+            env=lane_environment(os.environ),
         )
     except OSError:
         ours.close()
