@@ -15,6 +15,7 @@ from typing import Any
 from bgrd import __version__
 from bgrd.check import prepare_folders
 from bgrd.config.settings import Settings
+from bgrd.engine.capacity import Limits
 from bgrd.engine.dispatch import Dispatcher, Report
 from bgrd.engine.loop import Loop
 from bgrd.engine.pool import Pool
@@ -194,14 +195,14 @@ class Daemon:
         try:
             settings = self._load()
             self._refuse_unswappable(settings)
-            plan = plan_of(settings)
+            plan, limits = plan_of(settings), limits_of(settings)
             self._prepare(plan)
             # A swap writes to the journal: better refused now than broken off half-way on a full disk.
             self._journal.set_flag("", "reload")
-        except BgrdError as error:
+        except (BgrdError, OSError) as error:
             self._report("reload.rejected", reason=str(error))
         else:
-            self._swap(settings, plan)
+            self._swap(settings, plan, limits)
         if self._ready:
             self._notifier.ready(summary(self._facts()))
 
@@ -210,7 +211,7 @@ class Daemon:
             text = "state_directory cannot change while bgrd runs: restart it"
             raise ConfigError(text)
 
-    def _swap(self, settings: Settings, plan: Plan) -> None:
+    def _swap(self, settings: Settings, plan: Plan, limits: Limits) -> None:
         """Finish what runs in folders that change or go, within `stop_seconds`, then serve the new plan."""
         leaving = self._roster.leave(plan)
         deadline = time.monotonic() + self._settings.stop_seconds
@@ -223,7 +224,7 @@ class Daemon:
             self._turn(time.monotonic() + _LOOK_SECONDS)
         self._settings = settings
         configure(log_format=settings.log_format, log_level=settings.log_level, stream=sys.stderr)
-        self._pool.limits = limits_of(settings)
+        self._pool.limits = limits
         self._dispatcher.max_pixels = settings.max_pixels
         self._roster.swap(plan, leaving, until=time.monotonic() + _ABANDON_SECONDS)
         self._report("reload.done", folders=len(self._roster))

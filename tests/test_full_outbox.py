@@ -94,6 +94,7 @@ def test_results_that_fill_it_themselves(house: House) -> None:
     check_all_done(house, sources)
 
 
+@pytest.mark.long
 def test_no_more_names(house: House) -> None:
     """A file system without inodes is full, however many bytes are free."""
     disk = Disk(house.outbox, "size=4m", "nr_inodes=4")
@@ -123,6 +124,7 @@ def test_read_only_while_running(house: House) -> None:
     check_all_done(house, sources)
 
 
+@pytest.mark.long
 def test_read_only_at_the_start(house: House) -> None:
     """A daemon that starts over a read-only outbox is ready, blocks that folder, and goes on once it is writable."""
     disk = Disk(house.outbox, "size=4m")
@@ -150,6 +152,7 @@ def test_forbidden_outbox(house: House) -> None:
     check_all_done(house, sources)
 
 
+@pytest.mark.long
 def test_forbidden_inbox(house: House) -> None:
     """An inbox that may not be read is told of, and its pictures are done once it may; none is taken for gone."""
     with Daemon(house, program=bound(*HURRIED)) as daemon:
@@ -176,7 +179,7 @@ def stamp(path: Path) -> tuple[int, int, int]:
     return found.st_ino, found.st_mtime_ns, found.st_ctime_ns
 
 
-@pytest.mark.parametrize("policy", ["archive", "delete"])
+@pytest.mark.parametrize("policy", ["archive", pytest.param("delete", marks=pytest.mark.long)])
 def test_forbidden_source_policy(house: House, policy: str) -> None:
     """A source that may not be moved away keeps its result and its place until it may: then it goes, once."""
     house.configure(NO_FLOOR + f'policy = "{policy}"\n')
@@ -201,6 +204,7 @@ def test_forbidden_source_policy(house: House, policy: str) -> None:
     check_all_done(house, sources)
 
 
+@pytest.mark.long
 def test_full_archive(house: House) -> None:
     """An archive on another disk that is full: sources stay, the folder says which disk it is, then they go."""
     house.configure(NO_FLOOR + 'policy = "archive"\n')

@@ -72,6 +72,7 @@ def test_full_at_the_start(house: House, disk: Disk) -> None:
     check_all_done(daemon, sources)
 
 
+@pytest.mark.long
 def test_full_at_a_later_start(house: House, disk: Disk) -> None:
     """The same over a journal that holds work: it is all there once there is room."""
     with Daemon(house, program=HURRIED) as daemon:
@@ -105,7 +106,9 @@ def test_full_while_pictures_arrive(house: House, disk: Disk) -> None:
     check_all_done(daemon, sources)
 
 
-@pytest.mark.parametrize("end", ["freed", "killed", "stopped"])
+@pytest.mark.parametrize(
+    "end", ["freed", *(pytest.param(end, marks=pytest.mark.long) for end in ("killed", "stopped"))]
+)
 def test_full_in_the_middle_of_a_picture(house: House, disk: Disk, end: str) -> None:
     """Between claim and done: whether room is made, the daemon killed or told to stop, each is done once."""
     with Daemon(house, program=HURRIED) as daemon:
@@ -179,6 +182,7 @@ def fail_disk(path: Path) -> None:
     Path("/sys/fs/ext4", Path(found.stdout.strip()).name, "trigger_fs_error").write_text("1")
 
 
+@pytest.mark.long
 def test_a_disk_that_fails(house: House) -> None:
     """After a disk error the kernel takes no more writes: bgrd says so, ends when told, and has lost nothing."""
     house.state.mkdir(parents=True)
@@ -203,6 +207,7 @@ def test_a_disk_that_fails(house: House) -> None:
     check_all_done(daemon, sources)
 
 
+@pytest.mark.long
 def test_read_only_at_the_start(house: House, disk: Disk) -> None:
     """A state directory that cannot be written is told in a sentence, and nothing is processed."""
     with Daemon(house, program=HURRIED) as daemon:
@@ -223,6 +228,7 @@ def test_read_only_at_the_start(house: House, disk: Disk) -> None:
     check_all_done(daemon, sources)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [".", "lock"])
 def test_forbidden_at_the_start(house: House, name: str) -> None:
     """A state directory, or a file in it, that this user may not use is told in a sentence that names it."""

@@ -50,6 +50,7 @@ def refused(house: House, *words: str) -> None:
         assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.long
 def test_a_journal_damaged_under_a_running_daemon(tmp_path: Path) -> None:
     """The daemon meets it, says which file and what to do, and ends; mended, it goes on with what was saved."""
     house = House(tmp_path / "house").folders()
@@ -112,7 +113,10 @@ def test_a_damaged_page(tmp_path: Path, page: int) -> None:
     assert {name: data for name, data in after.items() if name in before} == before
 
 
-@pytest.mark.parametrize("kind", ["empty", "text", "directory", "newer", "log alone"])
+@pytest.mark.parametrize(
+    "kind",
+    ["empty", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("text", "directory", "newer", "log alone"))],
+)
 def test_a_file_in_its_place(tmp_path: Path, kind: str) -> None:
     """What is no journal of this bgrd is refused with a sentence, never replaced, and no picture is touched."""
     house = House(tmp_path / "house").folders()

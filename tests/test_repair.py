@@ -291,6 +291,7 @@ repair(Path(sys.argv[1]), exclusive=False)
 """
 
 
+@pytest.mark.long
 def test_killed_while_mending(path: Path, sound: bytes) -> None:
     """A kill at any step leaves the old file, refused as before, or the new one; mending again saves as much."""
     data = bytearray(sound)

@@ -107,6 +107,7 @@ def test_a_lock_that_a_dead_daemon_left(tmp_path: Path) -> None:
     assert sorted(house.results()) == ["a.png"]
 
 
+@pytest.mark.long
 def test_a_lock_that_is_removed(tmp_path: Path) -> None:
     """Whoever tidies the lock file away under a running daemon does not let a second one in."""
     house = House(tmp_path / "house").folders()

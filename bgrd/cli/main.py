@@ -6,6 +6,7 @@ Heavy modules are imported by the command that needs them: `bgrd --help` answers
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 import traceback
@@ -30,9 +31,12 @@ with the built-in model and without network. Start it with `bgrd run`.
 _EPILOGUE = """\
 exit codes: 0 done, 1 some pictures failed or are left, 3 status: bgrd is not running,
             64 the command line makes no sense, 65 the journal is damaged, 66 an input is missing,
-            70 bgrd itself failed, 73 an output cannot be made, 74 the journal cannot be used,
-            75 another bgrd is at work, 78 the configuration is wrong, 130 `once` was stopped
+            70 bgrd itself failed, 71 the system is short of something, 73 an output cannot be made,
+            74 the journal cannot be used, 75 another bgrd is at work, 78 the configuration is wrong,
+            130 `once` was stopped
 """
+
+_SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})
 
 _CONFIG: dict[str, Any] = {
     "type": Path,
@@ -118,6 +122,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of our output went away; what is left in the buffer is nobody's.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        if error.errno not in _SHORTAGES:
+            raise
+        print(f"bgrd: the system has not enough for bgrd: {os.strerror(error.errno)}", file=sys.stderr)
+        return os.EX_OSERR
 
 
 def entry() -> None:
