@@ -68,9 +68,11 @@ class Rounds:
         walking = self._survey is not None or bool(self._branches) or self._pace.asked
         return self.first_walk_done.is_set() and not walking and not len(self._admission.settling)
 
-    def ask(self) -> None:
-        """Want a whole walk."""
+    def ask(self) -> bool:
+        """Want a whole walk; True where none was wanted before."""
+        asked = self._pace.asked
         self._pace.ask()
+        return not asked
 
     def close(self) -> None:
         """Let go of every directory."""

@@ -266,8 +266,8 @@ class Walker:
         if self._trouble is None:
             self._backoff.reset()
         deaf = self._ears.tick(now)
-        if deaf is not None or doubt is not None or self._woke():
-            self._rounds.ask()
+        if (deaf is not None or doubt is not None or self._woke()) and self._rounds.ask() and doubt is not None:
+            self._events("intake.doubt", reason=doubt)
 
     def _woke(self) -> bool:
         """Say whether the machine has slept since the last call: much may have happened that nobody heard of."""
