@@ -18,7 +18,7 @@ from tests.daemons import Daemon
 from tests.houses import House
 from tests.scenes import phone_photo
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 
 FLOOD = Path(__file__).parent / "flooded_daemon.py"
 ALTERED = Path(__file__).parent / "altered_intake.py"
@@ -53,7 +53,7 @@ def test_a_flood_against_a_stopped_daemon(memory: Path) -> None:
             (house.inbox / name).write_bytes(name.encode())
         daemon.signal(signal.SIGCONT)
         daemon.heard("intake.doubt", reason="more happened at once than the kernel's queue holds")
-        daemon.until(lambda: _done(house) >= NUMBER, seconds=600)
+        daemon.until(lambda: _done(house) >= NUMBER, seconds=1500)
         assert daemon.stop() == 0
     jobs = house.jobs()
     assert len(jobs) == NUMBER
