@@ -3,6 +3,7 @@
 A picture says it in its comment (`poison(word)`): `crash`, `abort`, `exit`, `hang`, `stuck`, `bloat` (memory of its
 own), `map` (memory that no limit of the process covers), `leak` (keeps some for ever, and is well). A model says it in
 its name: `crashing` ends its lane at the trial run, `spoiling` fails on every picture, after its trial.
+POISONED_START_SECONDS is how long a lane may take to load a model.
 """
 
 from __future__ import annotations
@@ -94,9 +95,12 @@ def lane(arguments: list[str]) -> int:
 def daemon(arguments: list[str]) -> int:
     """Be a daemon that starts such lanes."""
     from bgrd.cli.main import main  # noqa: PLC0415 - a lane loads none of it
+    from bgrd.engine import slot  # noqa: PLC0415 - a lane loads none of it
     from bgrd.engine.pool import Pool  # noqa: PLC0415
     from bgrd.engine.process import start_lane  # noqa: PLC0415
 
+    if seconds := os.environ.get("POISONED_START_SECONDS"):
+        vars(slot)["_START_SECONDS"] = float(seconds)
     here = str(Path(__file__).resolve())
     setattr(Pool, "__init__", partialmethod(Pool.__init__, start=partial(start_lane, (here, "--lane"))))  # noqa: B010 - no method is assigned for mypy
     return main(arguments)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from bgrd.job import State
 from tests import poisoned
@@ -128,10 +133,10 @@ outbox = "{home}/bgr/outbox"
 """
 
 
-def with_model(house: House, name: str) -> Path:
+def with_model(house: House, name: str, data: bytes = b"") -> Path:
     """Serve a second folder with a model of this name; gives its inbox."""
     path = house.root / f"{name}.onnx"
-    path.write_bytes(model(spec={"name": name, "side": 64}))
+    path.write_bytes(data or model(spec={"name": name, "side": 64}))
     for folder in ("sick", "sick-out"):
         (house.home / folder).mkdir()
     house.configure(TWO_FOLDERS.format(name=name, path=path, home=house.home))
@@ -168,3 +173,70 @@ def test_a_model_that_fails_on_pictures_blocks_nobody(tmp_path: Path) -> None:
         assert "failed to run" in retried["reason"]
         assert not daemon.events("folder.blocked")
         assert daemon.stop() == 0
+
+
+def endless_model() -> bytes:
+    """Make a model that goes round a loop some 10^18 times."""
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["going"], ["goes"]),
+            helper.make_node("Mul", ["before", "factor"], ["after"]),
+        ],
+        "body",
+        [
+            helper.make_tensor_value_info("round", TensorProto.INT64, []),
+            helper.make_tensor_value_info("going", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("before", TensorProto.FLOAT, None),
+        ],
+        [
+            helper.make_tensor_value_info("goes", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("after", TensorProto.FLOAT, None),
+        ],
+    )
+    return _made(
+        [helper.make_node("Loop", ["rounds", "true", "image"], ["alpha"], body=body)],
+        [
+            numpy_helper.from_array(np.asarray(2**60), "rounds"),
+            numpy_helper.from_array(np.asarray(True), "true"),  # noqa: FBT003 - a constant of the graph
+            numpy_helper.from_array(np.asarray(0.5, np.float32), "factor"),
+        ],
+    )
+
+
+def greedy_model() -> bytes:
+    """Make a model that wants a terabyte of zeros."""
+    return _made(
+        [
+            helper.make_node("ConstantOfShape", ["wanted"], ["much"]),
+            helper.make_node("ReduceMax", ["much"], ["most"], keepdims=0),
+            helper.make_node("Add", ["image", "most"], ["alpha"]),
+        ],
+        [numpy_helper.from_array(np.asarray([2**38]), "wanted")],
+    )
+
+
+def _made(nodes: list[onnx.NodeProto], constants: list[onnx.TensorProto]) -> bytes:
+    picture = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3, "h", "w"]) for name in ("image", "alpha"))
+    taken, given = picture
+    graph = helper.make_graph(nodes, "sick", [taken], [given], constants)
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    helper.set_model_props(made, {"bgrd": json.dumps({"name": "sick", "side": 512})})
+    serialised: bytes = made.SerializeToString()
+    return serialised
+
+
+@pytest.mark.parametrize(("make", "word"), [(endless_model, "longer than"), (greedy_model, "memory")])
+def test_a_model_that_hangs_or_bloats_blocks_its_folder(make: Callable[[], bytes], word: str, tmp_path: Path) -> None:
+    """A real model file that never ends, or asks for a terabyte: blocked with that reason, the other folder goes on."""
+    house = House(tmp_path / "house").folders()
+    inbox = with_model(house, "sick", make())
+    with Daemon(house, program=PROGRAM, environment={"POISONED_START_SECONDS": "6"}) as daemon:
+        blocked = daemon.heard("folder.blocked", folder="sick")[0]
+        assert blocked["kind"] == "model"
+        assert word in blocked["reason"]
+        (inbox / "a.jpg").write_bytes(encoded(photo(), "JPEG"))
+        (house.inbox / "a.jpg").write_bytes(encoded(photo(), "JPEG"))
+        daemon.done(["a.jpg"])
+        assert not daemon.events("job.failed", "job.retry")
+        assert daemon.stop() == 0
+    assert {(job.state, job.attempts) for job in house.jobs() if job.folder == "sick"} <= UNCHARGED
