@@ -18,8 +18,10 @@ from bgrd.job import Policy
 from tests.kernels import Kernel, Killed
 from tests.worlds import World
 
+pytestmark = pytest.mark.timeout(300)
+
 REPRODUCIBLE = settings(
-    max_examples=100,
+    max_examples=60,
     stateful_step_count=80,
     deadline=None,
     derandomize=True,

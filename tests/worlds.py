@@ -41,6 +41,8 @@ class World(Users):
         """Hold the promise after every step."""
         if hasattr(self, "parent"):
             self.promise.look(self.places(), whole=not self.disturbed)
+            taken = self.writers.keys() - self.promise.there.keys()
+            assert not taken, f"taken from under a writer: {taken}"
 
     # Time
 
