@@ -89,13 +89,8 @@ class Daemon:
         self._roster = Roster(
             plan, self._journal, self._dispatcher, self._pool, report=self._report, wake=self._loop.wake
         )
-        self._pulse = Pulse(
-            notifier,
-            status.location(settings.state_directory),
-            beats=self._beats,
-            facts=self._facts,
-            report=self._report,
-        )
+        place = status.location(settings.state_directory)
+        self._pulse = Pulse(notifier, place, beats=self._beats, facts=self._facts, report=self._report)
 
     @property
     def stopped(self) -> bool:
