@@ -1,20 +1,15 @@
 """The whole parent of a bgrd without a thread or a lane: a test turns its wheels one by one, and can end it anywhere.
 
 Roster, stations, walkers, committers, dispatcher, journal and delivery are the real ones. Clocks are set by hand, ears
-hear what they are told, and lanes are played: what a source's first word says is its fate.
-
-    good    a result          half    incomplete until it ends in "|rest"
-    bad     an input fault    odd     an unknown fault
-    crash   the lane ends     big     too much memory
+hear what they are told, and lanes are played, see `tests.played_lanes`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -26,52 +21,23 @@ import bgrd.intake.rounds
 import bgrd.intake.walker
 import bgrd.station
 from bgrd.committer import Committer
-from bgrd.engine.capacity import Limits
 from bgrd.engine.dispatch import Dispatcher
 from bgrd.engine.events import Broken
-from bgrd.engine.pool import Assignment, Pool
-from bgrd.engine.wire import Loaded
-from bgrd.errors import CrashFault, Fault, IncompleteFault, InputFault, MemoryFault, UnknownFault
+from bgrd.engine.pool import Pool
 from bgrd.intake.mounts import read_mounts
 from bgrd.intake.survey import Survey
 from bgrd.intake.walker import Walker
-from bgrd.job import OPEN_STATES, Folder, ModelChoice
+from bgrd.job import OPEN_STATES, Folder
 from bgrd.journal.journal import Journal
 from bgrd.roster import Roster
 from bgrd.service import Plan
 from tests.inboxes import Clock
 from tests.kernels import Kernel
-from tests.workshop import finished, hashed
+from tests.played_lanes import Lanes
 
-__all__ = ["REST", "Lanes", "Parent", "fate", "result_of"]
+__all__ = ["Parent"]
 
 T = TypeVar("T")
-
-_pread = os.pread
-"""A lane is another process: what fails for the parent works for it."""
-
-REST = b"|rest"
-MODEL = "bgrd-lite"
-_FATES: dict[bytes, Callable[[str], Fault]] = {
-    b"bad": InputFault,
-    b"odd": UnknownFault,
-    b"crash": CrashFault,
-    b"big": MemoryFault,
-    b"half": IncompleteFault,
-}
-
-
-def fate(data: bytes) -> Fault | None:
-    """Give the fault that these bytes end in, None where a result is made of them."""
-    if data.endswith(REST):
-        return None
-    made = _FATES.get(data.split(b" ")[0])
-    return None if made is None else made("its first word says so")
-
-
-def result_of(data: bytes) -> bytes:
-    """Give what a lane makes of these bytes."""
-    return b"result of " + hashlib.sha256(data).hexdigest().encode()
 
 
 class _Hands(Committer):
@@ -136,116 +102,6 @@ class _Ears:
 
     def health(self) -> str | None:
         return None
-
-
-@dataclass(eq=False)
-class _Lane:
-    """A lane at work."""
-
-    assignment: Assignment
-    stage: str = "read"
-    data: bytes = b""
-
-    @property
-    def job(self) -> int:
-        return self.assignment.work.job
-
-
-@dataclass
-class Lanes:
-    """A pool of two played lanes; has the shape of `Pool`. `begun` is told each job that is to go on, and its bytes."""
-
-    begun: Callable[[int, bytes], None] = lambda _job, _data: None
-    events: Any = None
-    limits: Limits = field(
-        default_factory=lambda: Limits(
-            lanes=2, threads=1, memory_bytes=2**30, model_bytes=2**30, job_seconds=120, idle_unload_seconds=300
-        )
-    )
-    busy_lanes: list[_Lane] = field(default_factory=list)
-
-    @property
-    def loading(self) -> bool:
-        return False
-
-    @property
-    def pids(self) -> tuple[int, ...]:
-        return ()
-
-    @property
-    def busy(self) -> int:
-        return len(self.busy_lanes)
-
-    def memory_limit(self, *, alone: bool) -> int:
-        return self.limits.memory_bytes
-
-    def tick(self, now: float) -> float | None:
-        return None
-
-    def warm(self, model: ModelChoice) -> bool:
-        self.events.model_loaded(Loaded(model=model.name, sha256="0" * 64, seconds=0.0, resident_bytes=1), 1)
-        return True
-
-    def submit(self, assignment: Assignment) -> bool:
-        full = len(self.busy_lanes) >= self.limits.lanes or any(lane.assignment.alone for lane in self.busy_lanes)
-        if full or (assignment.alone and self.busy_lanes):
-            return False
-        self.busy_lanes.append(_Lane(assignment))
-        return True
-
-    def answer(self, job: int, *, go: bool) -> None:
-        for lane in self.busy_lanes:
-            if lane.job == job and lane.stage == "answer":
-                lane.stage = "work"
-                if not go:
-                    self.busy_lanes.remove(lane)
-                else:
-                    self.begun(job, lane.data)
-                return
-
-    def cancel(self, job: int) -> bool:
-        found = [lane for lane in self.busy_lanes if lane.job == job]
-        for lane in found:
-            self.busy_lanes.remove(lane)
-        return bool(found)
-
-    def kill(self) -> list[int]:
-        jobs = [lane.job for lane in self.busy_lanes]
-        self.busy_lanes.clear()
-        return jobs
-
-    def advance(self, index: int) -> bool:
-        """Have one of the lanes that can go on do its next step; False where none can."""
-        able = [lane for lane in self.busy_lanes if lane.stage != "answer"]
-        if not able:
-            return False
-        lane = able[index % len(able)]
-        if lane.stage == "read":
-            lane.data = _pread(lane.assignment.descriptors[0], 1 << 20, 0)
-            lane.stage = "answer"
-            self.events.hashed(hashed(lane.job, lane.data))
-        else:
-            self._finish(lane)
-        return True
-
-    def fault(self, index: int, fault: Fault) -> int:
-        """Have one of the lanes end in a fault, whatever it does; gives its job, 0 where none works."""
-        if not self.busy_lanes:
-            return 0
-        lane = self.busy_lanes.pop(index % len(self.busy_lanes))
-        self.events.faulted(lane.job, fault, "lane", "")
-        return lane.job
-
-    def _finish(self, lane: _Lane) -> None:
-        self.busy_lanes.remove(lane)
-        fault = fate(lane.data)
-        if fault is not None:
-            self.events.faulted(lane.job, fault, "work", "")
-            return
-        content = result_of(lane.data)
-        for draft in lane.assignment.descriptors[1:]:
-            os.pwrite(draft, content, 0)
-        self.events.finished(finished(lane.job, *[content for _ in lane.assignment.descriptors[1:]]), 1)
 
 
 class _Mortal:

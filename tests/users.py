@@ -15,8 +15,9 @@ from hypothesis.stateful import initialize
 from bgrd.job import Policy
 from tests.acts import Acting, act
 from tests.inboxes import folder_at
+from tests.played_lanes import REST, Lanes
 from tests.promises import Places, Promise, coming_names
-from tests.unthreaded import REST, Lanes, Parent
+from tests.unthreaded import Parent
 
 __all__ = ["POLICIES", "Users", "files"]
 
