@@ -182,6 +182,7 @@ def test_a_share_whose_server_dies(tmp_path: Path, mounts: Mounts) -> None:
     assert not list(inbox.iterdir())
 
 
+@pytest.mark.long
 def test_check_says_which_share_hangs(tmp_path: Path, mounts: Mounts) -> None:
     """`bgrd check` ends, names the directory that does not answer, and has looked at everything else."""
     place = Place(tmp_path, mounts, policy="keep")

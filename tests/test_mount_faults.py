@@ -67,7 +67,9 @@ def test_a_share_that_goes_and_comes_back(tmp_path: Path, mounts: Mounts) -> Non
     assert [path.name for path in inbox.iterdir()] == ["bare.jpg"]
 
 
-@pytest.mark.parametrize(("part", "policy"), [("out", "delete"), ("old", "archive")])
+@pytest.mark.parametrize(
+    ("part", "policy"), [("out", "delete"), pytest.param("old", "archive", marks=pytest.mark.long)]
+)
 def test_where_results_or_sources_go_is_gone(tmp_path: Path, mounts: Mounts, part: str, policy: str) -> None:
     """Without the outbox's or the archive's share nothing is made at its mount point and no source is touched."""
     place = Place(tmp_path, mounts, policy=policy)
