@@ -72,7 +72,7 @@ def test_two_crashes_fail_a_picture(tmp_path: Path) -> None:
 def test_poison_costs_itself(tmp_path: Path) -> None:
     """Whatever kind of poison: failed after two tries, memory after one alone; 99 neighbours are done, all rests."""
     house = House(tmp_path / "house").folders()
-    house.configure("lanes = 2\njob_seconds = 8\nmemory_limit = '1400MB'\n")
+    house.configure("lanes = 2\njob_seconds = 16\nmemory_limit = '1400MB'\n")
     crashing, bloating = ("crash", "abort", "exit", "hang", "stuck"), ("bloat", "map")
     with Daemon(house, program=PROGRAM) as daemon:
         daemon.ready()
