@@ -108,6 +108,7 @@ def test_no_more_names(house: House) -> None:
     check_all_done(house, sources)
 
 
+@pytest.mark.long
 def test_read_only_while_running(house: House) -> None:
     """An outbox that is remounted read-only, as after a disk error, blocks its folder until it is writable again."""
     disk = Disk(house.outbox, "size=4m")
@@ -139,6 +140,7 @@ def test_read_only_at_the_start(house: House) -> None:
     check_all_done(house, sources)
 
 
+@pytest.mark.long
 def test_forbidden_outbox(house: House) -> None:
     """An outbox that may not be written blocks its folder until it may."""
     with Daemon(house, program=bound(*HURRIED)) as daemon:

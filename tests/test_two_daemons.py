@@ -86,6 +86,7 @@ def test_two_configurations_with_one_inbox(tmp_path: Path, way: str) -> None:
     assert {name: stamp for name, stamp in stamps(house).items() if name in before} == before
 
 
+@pytest.mark.long
 def test_a_lock_that_a_dead_daemon_left(tmp_path: Path) -> None:
     """After kill -9 the next one starts without help, also where another process has got the dead one's number."""
     house = House(tmp_path / "house").folders()
