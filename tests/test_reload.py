@@ -238,7 +238,8 @@ def test_a_reload_while_a_folder_leaves(tmp_path: Path) -> None:
             daemon.signal(signal.SIGHUP)
         os.kill(lane, signal.SIGCONT)
         daemon.until(lambda: len(answers(daemon)) == 2)
-        assert [event["folders"] for event in daemon.events("reload.done")] == [2, 3]
+        # RELOADING is told before the file is read: the first may have read the second one already.
+        assert [event["folders"] for event in daemon.events("reload.done")] in ([2, 3], [3, 3])
         daemon.done(path.name for path in sources)
         check_notices(daemon)
         assert daemon.stop() == 0
