@@ -151,7 +151,7 @@ class World(Users):
     @act(is_running, policy=POLICIES)
     def reload(self, policy: Policy) -> None:
         """Change the configuration."""
-        self.promise.policies.add(policy)
+        self.promise.change_policy(policy)
         self.parent.reload(self.parent.with_policy(policy))
 
     def teardown(self) -> None:

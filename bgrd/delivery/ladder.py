@@ -57,16 +57,16 @@ class Draft:
 
 def create_draft(directory: int, *, rung: Rung, spare: bytes) -> Draft:
     """Create an empty draft in `directory`; what a crash left under `spare` is removed. Raises OSError."""
-    if rung == "unnamed":
-        fd = os.open(b".", os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o666, dir_fd=directory)
-    else:
-        _remove(spare, directory=directory)
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        fd = os.open(spare, flags, 0o666, dir_fd=directory)
+    held = os.dup(directory)  # first: nothing that may fail comes once the file is there
     try:
-        held = os.dup(directory)
+        if rung == "unnamed":
+            fd = os.open(b".", os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o666, dir_fd=directory)
+        else:
+            _remove(spare, directory=directory)
+            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            fd = os.open(spare, flags, 0o666, dir_fd=directory)
     except OSError:
-        os.close(fd)
+        os.close(held)
         raise
     return Draft(fd=fd, directory=held, rung=rung, spare=spare, hidden=None if rung == "unnamed" else spare)
 
@@ -93,9 +93,13 @@ def publish_draft(draft: Draft, name: bytes, *, directory: int) -> bool:
 def give_name(draft: Draft, *, directory: int) -> bytes:
     """Give the draft its hidden name, in `directory` if it had none, so that it can be renamed. Raises OSError."""
     if draft.hidden is None:
-        _remove(draft.spare, directory=directory)
-        _link_descriptor(draft.fd, draft.spare, directory=directory)
         held = os.dup(directory)
+        try:
+            _remove(draft.spare, directory=directory)
+            _link_descriptor(draft.fd, draft.spare, directory=directory)
+        except OSError:
+            os.close(held)
+            raise
         os.close(draft.directory)
         draft.directory, draft.hidden = held, draft.spare
     return draft.hidden
