@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -54,6 +55,7 @@ class Kernel:
         self._number = number
         self._count = 0
         self._dead = False
+        self._thread = 0
         self.reached = False
 
     @property
@@ -62,7 +64,8 @@ class Kernel:
         return self._how != "error"
 
     def install(self, patch: pytest.MonkeyPatch) -> None:
-        """Serve `os` until the patch is undone."""
+        """Serve `os` until the patch is undone, to the thread that asks for it."""
+        self._thread = threading.get_ident()
         for name in _CALLS:
             patch.setattr(os, name, self.watched(getattr(os, name)))
         patch.setattr(
@@ -73,6 +76,8 @@ class Kernel:
         """Give the call as this kernel serves it."""
 
         def watched(*arguments: Any, **options: Any) -> Any:
+            if threading.get_ident() != self._thread:
+                return call(*arguments, **options)
             if self._dead:
                 raise Killed
             self._count += 1
