@@ -14,7 +14,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from functools import partial, partialmethod
 from pathlib import Path
 from typing import Any
 
@@ -96,13 +95,12 @@ def daemon(arguments: list[str]) -> int:
     """Be a daemon that starts such lanes."""
     from bgrd.cli.main import main  # noqa: PLC0415 - a lane loads none of it
     from bgrd.engine import slot  # noqa: PLC0415 - a lane loads none of it
-    from bgrd.engine.pool import Pool  # noqa: PLC0415
     from bgrd.engine.process import start_lane  # noqa: PLC0415
 
     if seconds := os.environ.get("POISONED_START_SECONDS"):
         vars(slot)["_START_SECONDS"] = float(seconds)
     here = str(Path(__file__).resolve())
-    setattr(Pool, "__init__", partialmethod(Pool.__init__, start=partial(start_lane, (here, "--lane"))))  # noqa: B010 - no method is assigned for mypy
+    start_lane.__defaults__ = ((here, "--lane"),)
     return main(arguments)
 
 

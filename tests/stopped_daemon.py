@@ -6,21 +6,18 @@ DIRECTORY is where `stops.Stops` gives its orders, RUNG the way results are publ
 from __future__ import annotations
 
 import sys
-from functools import partial
 from pathlib import Path
 
 from bgrd import steps
 from bgrd.cli.main import main
 from bgrd.delivery.outbox import Outbox
-from bgrd.engine.pool import Pool
 from bgrd.engine.process import start_lane
 from tests.stops import Stop
 
 LANE = Path(__file__).with_name("stopped_lane.py")
 
 steps.hook = Stop(Path(sys.argv[1]))
-assert Pool.__init__.__kwdefaults__ is not None
-Pool.__init__.__kwdefaults__["start"] = partial(start_lane, ("-P", str(LANE), sys.argv[1]))
+start_lane.__defaults__ = (("-P", str(LANE), sys.argv[1]),)
 if sys.argv[2] != "best":
     assert Outbox.__init__.__kwdefaults__ is not None
     Outbox.__init__.__kwdefaults__["ladder"] = (sys.argv[2],)

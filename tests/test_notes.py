@@ -138,7 +138,8 @@ def test_unwritable_notes_are_no_failure(tmp_path: Path, monkeypatch: pytest.Mon
         patch.setattr(os, "write", _answering(errno.ENOSPC))
         assert write_note(tmp_path, b"y", text=TEXT) is None
         patch.setattr(os, "unlink", _answering(errno.EACCES))
-        assert not remove_note(tmp_path, name)
+        with pytest.raises(PermissionError):
+            remove_note(tmp_path, name)
 
 
 def test_no_link_is_followed(tmp_path: Path) -> None:

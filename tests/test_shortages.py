@@ -40,7 +40,7 @@ def check_all_done(house: House, sources: Mapping[str, bytes]) -> None:
     assert {(job.state, job.attempts) for job in house.jobs()} == {(State.DONE, 0)}
 
 
-@pytest.mark.parametrize("number", [24, pytest.param(28, marks=pytest.mark.long)])
+@pytest.mark.parametrize("number", [28, pytest.param(32, marks=pytest.mark.long)])
 def test_few_descriptors(tmp_path: Path, number: int) -> None:
     """With room for some of its work at a time the daemon does all of it, one after the other."""
     house = House(tmp_path / "house").folders()

@@ -85,7 +85,7 @@ class World(Users):
         """Let time pass and turn everything until nothing can be done."""
         self.parent.clock.now += seconds
         self.parent.bustle()
-        self.disturbed = self.disturbed and bool(self.gone)
+        self.disturbed = self.disturbed and (bool(self.gone) or not self.parent.is_through())
 
     # What goes wrong
 
@@ -176,7 +176,7 @@ class World(Users):
         still = 0
         for _ in range(60):
             self.parent.bustle()
-            self.disturbed = False
+            self.disturbed = self.disturbed and not self.parent.is_through()  # a share that is back is probed first
             self.nothing_is_lost()
             self.parent.clock.now += 40.0
             still = still + 1 if self.parent.is_through() else 0

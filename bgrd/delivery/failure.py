@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from bgrd.delivery.notes import note_place, note_text, remove_note, write_note
 from bgrd.delivery.ownership import Ownership
 from bgrd.engine.verdict import ADVICE, Verdict
@@ -39,14 +41,15 @@ class FailureNotes:
         return note
 
     def remove(self, path: bytes) -> None:
-        """Remove the note of a path, unless a user changed it."""
+        """Remove the note of a path, unless a user changed it; where that cannot be done now, `tidy` tries again."""
         if self._root is None:
             return
         note = self._journal.note_of(self._folder, path)
         if note is not None:
-            remove_note(self._root, note, path=path)
-            passed("note.removed")
-            self._journal.clear_note(self._folder, path)
+            with suppress(OSError):
+                remove_note(self._root, note, path=path)
+                passed("note.removed")
+                self._journal.clear_note(self._folder, path)
 
     def tidy(self) -> None:
         """Remove the notes of failures whose source went away or was replaced."""

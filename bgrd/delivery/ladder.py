@@ -45,7 +45,8 @@ class Draft:
     """A file being written that has no public name yet. Whoever made it drops it, published or not.
 
     `fd` is open for reading and writing, -1 once dropped. `hidden` is its name in `directory` (a descriptor) as
-    long as it has one; `spare` is the hidden name that belongs to it. Not frozen: it has a lifetime.
+    long as it has one; `spare` is the hidden name that belongs to it. `exchanged`: it took the place of an earlier
+    result, which bears the hidden name since. Not frozen: it has a lifetime.
     """
 
     fd: int
@@ -53,6 +54,7 @@ class Draft:
     rung: Rung
     spare: bytes
     hidden: bytes | None
+    exchanged: bool = False
 
 
 def create_draft(directory: int, *, rung: Rung, spare: bytes) -> Draft:
@@ -190,7 +192,7 @@ def _link_descriptor(fd: int, name: bytes, *, directory: int) -> None:
 
 
 def _forget_hidden(draft: Draft) -> None:
-    if draft.hidden is not None and _still_ours(draft):
+    if draft.hidden is not None and (draft.exchanged or _still_ours(draft)):
         _remove(draft.hidden, directory=draft.directory)
     draft.hidden = None
 

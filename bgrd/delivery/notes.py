@@ -72,8 +72,8 @@ def write_note(root: Path, path: bytes, *, text: str, owner: Ownership = AS_MADE
 def remove_note(root: Path, name: bytes, *, text: str | None = None, path: bytes | None = None) -> bool:
     """Remove the note `name` below the root if it is as we wrote it; True if it is gone, also if it was before.
 
-    With `text` it must also be the note of that text; with `path`, the file it speaks of, what a kill left of it half
-    written goes too. Directories it leaves empty below the root go too.
+    Raises OSError where that cannot be done now. With `text` it must also be the note of that text; with `path`, the
+    file it speaks of, what a kill left of it half written goes too. Directories it leaves empty below the root go too.
     """
     parent, last = split(name)
     try:
@@ -87,8 +87,6 @@ def remove_note(root: Path, name: bytes, *, text: str | None = None, path: bytes
                 os.unlink(last, dir_fd=directory)
     except (FileNotFoundError, NotADirectoryError):
         return True
-    except OSError:
-        return False
     _remove_empty(root, parent)
     return True
 

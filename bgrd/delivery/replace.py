@@ -58,6 +58,7 @@ def _exchanged(draft: Draft, hidden: bytes, name: bytes, *, directory: int, befo
         if out is not None and _identity(out) != _identity(before):
             _take_back(draft, hidden, name, directory=directory)
             return False
+        draft.exchanged = True  # from here on the earlier result goes with the draft, also where it cannot right now
         os.unlink(hidden, dir_fd=draft.directory)
     draft.hidden = None
     return True
