@@ -17,7 +17,7 @@ from pathlib import Path
 from bgrd.config.load import custom_models, folders, strangers
 from bgrd.config.settings import Settings
 from bgrd.engine.capacity import LANE_BYTES, lanes_and_threads, measure
-from bgrd.errors import ModelFault
+from bgrd.errors import DaemonFault, ModelFault
 from bgrd.examine import Finding, RecordedMounts, examine_all, missing, plain
 from bgrd.intake.guard import mount_at
 from bgrd.intake.ignore import ignored_directory
@@ -122,7 +122,7 @@ def _models(settings: Settings, plan: Sequence[Folder]) -> Iterator[Finding]:
             choice = find(name, custom=custom, directory=settings.models_directory)
             checksum = _checksum(choice, known=name not in custom)
             yield ask(choice.path, partial(_model, subject, choice, checksum=checksum), seconds=_READ_SECONDS)
-        except ModelFault as fault:
+        except (ModelFault, DaemonFault) as fault:
             yield Finding(level="error", subject=subject, text=str(fault), advice=advice)
         except OSError as error:
             yield Finding(level="error", subject=subject, text=f"its file cannot be read: {error}", advice=advice)

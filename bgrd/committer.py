@@ -28,6 +28,7 @@ from bgrd.errors import ChangedFault, Fault, FileFault, FolderFault, StateError
 from bgrd.intake.lease import lease
 from bgrd.job import Folder, Job, recipe_hash
 from bgrd.journal.journal import Journal, Recovery
+from bgrd.question import begin
 from bgrd.steps import passed
 
 __all__ = ["Committer"]
@@ -69,8 +70,8 @@ class Committer:
         self._thread = threading.Thread(target=self._serve, name=f"commit-{folder.name}", daemon=True)
 
     def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
+        """Start the thread. Raises OSError where none can be."""
+        begin(self._thread)
 
     @property
     def native_id(self) -> int:
@@ -83,7 +84,8 @@ class Committer:
         From then on it waits for no full state disk any more.
         """
         self._requests.put(None)
-        self._thread.join(seconds)
+        if self._thread.ident is not None:
+            self._thread.join(seconds)
         self._stopping = True  # whoever is held up by the journal now gives up
         return not self._thread.is_alive()
 

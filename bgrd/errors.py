@@ -27,12 +27,14 @@ Raise below, log once. A fault's message is a sentence a user can act on.
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import dataclass
 from typing import ClassVar
 
 __all__ = [
     "FAULTS",
+    "SHORTAGES",
     "BgrdError",
     "BusyError",
     "CannotCreateError",
@@ -56,6 +58,9 @@ __all__ = [
     "UnknownFault",
     "UsageError",
 ]
+
+SHORTAGES = frozenset({errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""What the kernel says where a process is short of threads, descriptors or memory, and no file is to blame."""
 
 
 class BgrdError(Exception):
@@ -161,6 +166,7 @@ class FileFault(Fault):
 class DaemonFault(Fault):
     """The daemon itself is short of something; nobody is charged."""
 
+    exit_code = os.EX_OSERR
     kind = "daemon"
     policy = FaultPolicy(charged=False, pauses_seconds=(5.0, 30.0))
 

@@ -95,6 +95,9 @@ def examine_all(
             found += question.answer(max(0.0, until - time.monotonic()))
         except TimeoutError:
             found += _silence(folder)
+        except OSError as error:
+            text = f"it cannot be looked at: {error.strerror}"
+            found.append(Finding(level="error", subject=f"folder {folder.name}", text=text, advice="try again"))
         else:
             answering.append(folder)
     return found, answering
@@ -114,6 +117,8 @@ def _silence(folder: Folder) -> list[Finding]:
             question.answer(max(0.0, until - time.monotonic()))
         except TimeoutError:
             silent.append((f"folder {folder.name}: {role}", f"the file system of {plain(path)} does not answer"))
+        except OSError:
+            continue  # no thread could be started to ask
     advice = "see whether the server of the share runs and can be reached, or unmount it"
     return [
         Finding(level="error", subject=subject, text=text, advice=advice)

@@ -10,17 +10,29 @@ import errno
 import os
 import threading
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from typing import Generic, TypeVar
 
-__all__ = ["Question", "ask"]
+__all__ = ["Question", "ask", "begin", "dispose"]
 
 _Answer = TypeVar("_Answer")
 
 _PATIENCE_SECONDS = 2.0
 
 
+def begin(thread: threading.Thread) -> None:
+    """Start a thread. Raises OSError where the system has none left, as for everything else it is short of."""
+    try:
+        thread.start()
+    except RuntimeError as error:
+        raise OSError(errno.EAGAIN, "a thread cannot be started") from error
+
+
 class Question(Generic[_Answer]):
-    """One question, put when this is made. `unwanted` gets an answer that came when nobody waited any more."""
+    """One question, put when this is made. `unwanted` gets an answer that came when nobody waited any more.
+
+    `put` says whether it could be: where no thread can be started, `answer` raises OSError.
+    """
 
     def __init__(
         self, question: Callable[[], _Answer], *, unwanted: Callable[[_Answer], object] = lambda _: None
@@ -32,7 +44,11 @@ class Question(Generic[_Answer]):
         self._abandoned = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._put, name="question", daemon=True)
-        self._thread.start()
+        self.put = True
+        try:
+            begin(self._thread)
+        except OSError as error:
+            self.put, self._error = False, error
 
     def answer(self, seconds: float) -> _Answer:
         """Give the answer; raises TimeoutError after so many seconds, and whatever the question raises."""
@@ -40,7 +56,8 @@ class Question(Generic[_Answer]):
             if not self._changed.wait_for(lambda: self._answers or self._error is not None, seconds):
                 self._abandoned = True
                 raise TimeoutError(errno.ETIMEDOUT, "its file system does not answer")
-        self._thread.join()  # nothing is left to do for it: who asks often has one thread at a time
+        if self.put:
+            self._thread.join()  # nothing is left to do for it: who asks often has one thread at a time
         if self._error is not None:
             raise self._error
         return self._answers[0]
@@ -90,3 +107,13 @@ def ask(
             if put.waiting:
                 _open[key] = put  # type: ignore[assignment] # only whether it waits is asked of it from here on
         raise
+
+
+def dispose(end: Callable[[], object], *, seconds: float = _PATIENCE_SECONDS) -> None:
+    """Have something closed that may hang, and pass over how that goes; here, where no thread can be started."""
+    question = Question(end)
+    with suppress(OSError):
+        question.answer(seconds)
+    if not question.put:
+        with suppress(OSError):
+            end()

@@ -20,7 +20,7 @@ from bgrd.station import Station
 __all__ = ["Roster"]
 
 
-_JOURNAL_SECONDS = 2.0
+_AGAIN_SECONDS = 2.0
 _WRITERS_SECONDS = 5.0
 _WORK = frozenset({"intake.admitted", "intake.gone"})
 """Events after which a folder's committer has something to do: a job, or a note to remove."""
@@ -106,9 +106,9 @@ class Roster:
         return all(ended)
 
     def _settle_plan(self) -> float | None:
-        """Withdraw and open what the plan wants; gives when to ask again a journal that cannot be written now.
+        """Withdraw and open what the plan wants; gives when to try again what cannot be done now.
 
-        Raises StateError where it never will be.
+        The journal's disk may be full, or no thread to be had. Raises StateError where the journal is beyond that.
         """
         if not (self._to_withdraw or self._to_open):
             return None
@@ -120,17 +120,24 @@ class Roster:
                 del self._to_withdraw[0]
             while self._to_open:
                 recovery = self._journal.interrupted(self._to_open[0].name)
-                self._open(self._to_open.pop(0), recovery)
+                self._open(self._to_open[0], recovery)
+                del self._to_open[0]
         except StateError as error:
             if not error.transient:
                 raise
-            if not self._waiting:
-                self._report("journal.waiting", reason=str(error))
-            self._waiting = True
-            self._ask_again_at = time.monotonic() + _JOURNAL_SECONDS
-            return self._ask_again_at
+            return self._wait("journal.waiting", reason=str(error))
+        except OSError as error:
+            return self._wait("daemon.short", reason=f"a folder cannot be served: {error.strerror}")
         self._waiting = False
         return None
+
+    def _wait(self, event: str, *, reason: str) -> float:
+        """Try again soon; told once."""
+        if not self._waiting:
+            self._report(event, reason=reason)
+        self._waiting = True
+        self._ask_again_at = time.monotonic() + _AGAIN_SECONDS
+        return self._ask_again_at
 
     def tend(self) -> float | None:
         """Open what could not be opened, look at folders that came back, try the next model of the warm set.
@@ -189,7 +196,10 @@ class Roster:
         return {name: {**station.facts(), "jobs": counts.get(name, {})} for name, station in self._stations.items()}
 
     def _open(self, folder: Folder, recovery: Recovery) -> None:
-        """Start serving a folder; its model is loaded and tried as soon as a lane is free."""
+        """Start serving a folder; its model is loaded and tried as soon as a lane is free.
+
+        Raises OSError where no thread can be started.
+        """
         plan = self.plan
         station = Station(
             folder,
@@ -199,12 +209,14 @@ class Roster:
             model=lambda: find(folder.recipe.model, custom=plan.models, directory=plan.models_directory),
             events=self._teller(folder.name),
         )
-        self._stations[folder.name] = station
         station.start(recovery)
+        self._stations[folder.name] = station
         try:
             model = station.desk.model()
         except ModelFault as fault:
             self._dispatcher.block(station.desk, fault)
+        except DaemonFault:
+            return  # its first picture has it tried
         else:
             self._to_warm[model.name] = model
 

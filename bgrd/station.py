@@ -46,11 +46,18 @@ class Station:
         self.desk: Desk = dispatcher.add(self._committer, model, self.walker)
 
     def start(self, recovery: Recovery) -> None:
-        """Finish what an earlier run left, release what waited for the folder to be well, then take new files."""
-        self._committer.start()
+        """Finish what an earlier run left, release what waited for the folder to be well, and take new files.
+
+        Raises OSError, with nothing left running, where no thread can be started.
+        """
+        try:
+            self._committer.start()
+            self.walker.start()
+        except OSError:
+            self.close(time.monotonic())
+            raise
         self._committer.recover(recovery)
         self.desk.probe()
-        self.walker.start()
 
     def returned(self) -> None:
         """Have a folder that came back looked at now and not at its next probe."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+import threading
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-__all__ = ["MARK", "begun", "bound", "carries", "children", "command", "everyone", "letter", "open_files"]
+__all__ = ["MARK", "begun", "bound", "carries", "children", "command", "everyone", "letter", "open_files", "threadless"]
 
 MARK = "PYTHON_HOUSE_OF_THE_TEST"
 """Of the family of variables that a lane inherits."""
@@ -44,6 +45,19 @@ def letter(pid: int) -> str:
 def children(pid: int) -> list[int]:
     """Give the ids of a process's living children."""
     return [child for child in everyone() if _fields(child)[1:2] == [str(pid)]]
+
+
+def threadless(monkeypatch: pytest.MonkeyPatch, name: str = "") -> None:
+    """Have the system start no more threads whose name begins so, as a limit on processes does."""
+    real = threading.Thread.start
+
+    def start(self: threading.Thread) -> None:
+        if self.name.startswith(name):
+            text = "can't start new thread"
+            raise RuntimeError(text)
+        real(self)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
 
 
 def bound(*program: str) -> tuple[str, ...]:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from bgrd.examine import Finding, examine, missing
+from bgrd.examine import Finding, examine, examine_all, missing
 from bgrd.intake.guard import identify, record
 from bgrd.job import Folder, Recipe
+from tests.processes import threadless
 
 
 @pytest.fixture
@@ -162,3 +163,11 @@ def test_missing_gives_the_nearest_parent_that_is_there(tmp_path: Path) -> None:
     """None means that the path itself is there."""
     assert missing(tmp_path) is None
     assert missing(tmp_path / "a/b") == tmp_path
+
+
+def test_a_folder_nobody_can_look_at_now(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a thread to ask with, that is what is said of it."""
+    threadless(monkeypatch)
+    (finding,), answering = examine_all([folder])
+    assert (finding.level, answering) == ("error", [])
+    assert "thread cannot be started" in finding.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Iterator
@@ -9,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from bgrd.question import Question, ask
+from bgrd.question import Question, ask, dispose
 from tests.inboxes import until
-from tests.processes import open_files
+from tests.processes import open_files, threadless
 
 
 class Dead:
@@ -75,3 +76,31 @@ def test_the_next_one_asks_anew(dead: Dead) -> None:
     dead.revive()
     until(lambda: not [thread for thread in threading.enumerate() if thread.name == "question"])
     assert ask(dead.path, lambda: 3) == 3
+
+
+def test_without_a_thread_nothing_is_asked_and_the_shortage_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for anything else the system is short of; the next question may be put."""
+    with monkeypatch.context() as patch:
+        threadless(patch)
+        with pytest.raises(OSError, match="thread cannot be started") as caught:
+            ask("a", lambda: 1)
+        assert caught.value.errno == errno.EAGAIN
+        assert not Question(lambda: 1).waiting
+    assert ask("a", lambda: 1) == 1
+
+
+@pytest.mark.parametrize("short", [False, True])
+def test_what_is_disposed_of_is_gone_however_that_goes(short: bool, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001
+    """With a thread or without, and where a server that is gone answers with an error."""
+    before = open_files()
+    descriptor = os.open("/dev/null", os.O_RDONLY)
+
+    def end() -> None:
+        os.close(descriptor)
+        raise OSError(errno.ENOTCONN, "not connected")
+
+    with monkeypatch.context() as patch:
+        if short:
+            threadless(patch)
+        dispose(end)
+    assert open_files() == before

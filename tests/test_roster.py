@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from bgrd.errors import StateError
+from bgrd.errors import DaemonFault, StateError
 from bgrd.job import Folder, Recipe
 from bgrd.journal.journal import Journal, Recovery
 from bgrd.roster import Roster
@@ -54,7 +55,7 @@ def heard() -> Heard:
 def roster(journal: Journal, heard: Heard, monkeypatch: pytest.MonkeyPatch) -> Roster:
     """Give a roster that serves the folders a and b."""
     monkeypatch.setattr("bgrd.roster.Station", Post)
-    monkeypatch.setattr("bgrd.roster._JOURNAL_SECONDS", 0.0)
+    monkeypatch.setattr("bgrd.roster._AGAIN_SECONDS", 0.0)
     pool = SimpleNamespace(warm=lambda _: True, loading=False)
     nobody = cast("Any", None)
     roster = Roster(plan("a", "b"), journal, nobody, cast("Any", pool), report=cast("Any", heard), wake=lambda: None)
@@ -132,3 +133,37 @@ def test_a_journal_that_is_damaged_ends_the_swap(
     monkeypatch.setattr(Journal, "withdraw_folder", refuse)
     with pytest.raises(StateError):
         swap(roster, plan("b"))
+
+
+def test_a_folder_is_served_once_there_is_a_thread_for_it(
+    roster: Roster, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A limit on processes that a reload meets neither ends the daemon nor loses a folder."""
+
+    def refuse(self: Post, recovery: Recovery) -> None:
+        raise OSError(errno.EAGAIN, "a thread cannot be started")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Post, "start", refuse)
+        swap(roster, plan("b", "c"))
+        assert roster.tend() is not None
+        assert (len(roster), roster.ready) == (1, False)
+    assert ["thread" in str(event["reason"]) for event in heard.named("daemon.short")] == [True]
+    assert roster.tend() is None
+    assert (len(roster), roster.ready) == (2, True)
+
+
+def test_a_model_nobody_can_look_for_now_blocks_no_folder(roster: Roster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is tried with the first picture."""
+
+    def refuse() -> None:
+        text = "bgrd is short of system resources"
+        raise DaemonFault(text)
+
+    class Short(Post):
+        def start(self, recovery: Recovery) -> None:
+            self.desk = SimpleNamespace(model=refuse)
+
+    monkeypatch.setattr("bgrd.roster.Station", Short)
+    swap(roster, plan("b", "c"))
+    assert (len(roster), roster.ready) == (2, True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from bgrd.engine.dispatch import Dispatcher
 from bgrd.engine.events import Closed, Event
 from bgrd.job import ModelChoice
 from bgrd.station import Station
+from tests.processes import threadless
 from tests.workshop import Workshop
 
 
@@ -73,4 +75,21 @@ def test_a_thread_left_behind_is_not_heard_any_more(shop: Workshop) -> None:
     shop.drop("a.jpg", b"x")
     made._pass_on(Closed(folder="test", job=shop.job("a.jpg"), outcome="done"))
     assert heard.posted == []
+    shop.journal.close()
+
+
+@pytest.mark.parametrize("name", ["commit", "walker"])
+def test_one_that_cannot_start_leaves_nothing_running(
+    shop: Workshop, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without room for both of its threads it has none, and the dispatcher does not count on it."""
+    heard = Heard()
+    made = station(shop, heard)
+    before = set(threading.enumerate())
+    with monkeypatch.context() as patch:
+        threadless(patch, name)
+        with pytest.raises(OSError, match="thread cannot be started"):
+            made.start(shop.journal.recover())
+    assert set(threading.enumerate()) == before
+    assert not heard.desks
     shop.journal.close()

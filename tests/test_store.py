@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from bgrd.errors import ConfigError, ModelFault
+from bgrd.errors import ConfigError, DaemonFault, ModelFault
 from bgrd.job import ModelChoice
 from bgrd.models.catalogue import BUILT_IN, ROWS
 from bgrd.models.store import find, matches
+from tests.processes import threadless
 
 
 def test_the_built_in_model_is_there_and_itself(tmp_path: Path) -> None:
@@ -78,3 +79,10 @@ def test_a_model_that_cannot_be_reached_is_the_models_fault(tmp_path: Path) -> N
     path = tmp_path / ("x" * 300)
     with pytest.raises(ModelFault, match="cannot be reached"):
         find("mine", custom={"mine": ModelChoice(name="mine", path=path)}, directory=tmp_path)
+
+
+def test_a_shortage_is_not_the_models_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a thread to look for its file nothing is known of the model: the daemon waits, no folder is blocked."""
+    threadless(monkeypatch)
+    with pytest.raises(DaemonFault, match="thread cannot be started"):
+        find(BUILT_IN, custom={}, directory=tmp_path)

@@ -16,7 +16,7 @@ from watchdog.observers.inotify_c import InotifyFD
 
 from bgrd.intake.watch import Watch, WatchLimitFault
 from tests.inboxes import until
-from tests.processes import open_files
+from tests.processes import open_files, threadless
 
 
 class Ear:
@@ -407,3 +407,19 @@ def test_our_own_descriptors_are_not_the_kernels_limit(inbox: Path, monkeypatch:
     monkeypatch.setattr("bgrd.intake.watch._room", lambda: False)
     with pytest.raises(OSError, match="Too many open files"):
         Ear(inbox).watch.start()
+
+
+@pytest.mark.parametrize("name", ["watch", "question"])
+def test_without_a_thread(inbox: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A watch that cannot read is an error and leaves nothing open; one that reads can always be stopped."""
+    before = open_files()
+    ear = Ear(inbox)
+    with monkeypatch.context() as patch:
+        threadless(patch, name)
+        if name == "watch":
+            with pytest.raises(OSError, match="thread cannot be started"):
+                ear.watch.start()
+        else:
+            ear.watch.start()
+        ear.watch.stop()
+    assert open_files() == before

@@ -6,7 +6,6 @@ Heavy modules are imported by the command that needs them: `bgrd --help` answers
 from __future__ import annotations
 
 import argparse
-import errno
 import os
 import sys
 import traceback
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bgrd import __version__
-from bgrd.errors import BgrdError
+from bgrd.errors import SHORTAGES, BgrdError
 from bgrd.escape import line
 
 __all__ = ["entry", "main", "parser"]
@@ -35,8 +34,6 @@ exit codes: 0 done, 1 some pictures failed or are left, 3 status: bgrd is not ru
             74 the journal cannot be used, 75 another bgrd is at work, 78 the configuration is wrong,
             130 `once` was stopped
 """
-
-_SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})
 
 _CONFIG: dict[str, Any] = {
     "type": Path,
@@ -123,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        if error.errno not in _SHORTAGES:
+        if error.errno is None or error.errno not in SHORTAGES:
             raise
         print(f"bgrd: the system has not enough for bgrd: {os.strerror(error.errno)}", file=sys.stderr)
         return os.EX_OSERR

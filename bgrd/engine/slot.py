@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -12,10 +11,10 @@ from typing import Literal
 from bgrd.engine.capacity import Limits
 from bgrd.engine.process import LaneProcess
 from bgrd.engine.wire import Answer, Drop, Hello, Load, Work
-from bgrd.errors import DaemonFault, ModelFault
+from bgrd.errors import SHORTAGES, DaemonFault, ModelFault
 from bgrd.job import ModelChoice
 from bgrd.kernel import blocked_in_file_call
-from bgrd.question import Question, ask
+from bgrd.question import ask, dispose
 
 __all__ = ["Assignment", "Slot", "Stage"]
 
@@ -23,9 +22,6 @@ _START_SECONDS = 120.0
 """How long a lane may take to start and load its model before it counts as hung."""
 
 _SPARE_BYTES = 64 * 2**20
-_CLOSE_SECONDS = 2.0
-
-_SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 Stage = Literal["idle", "load", "read", "answer", "work"]
 
@@ -129,8 +125,7 @@ class Slot:
             self.loading.append(model.name)
             self.send(Load(model=model.name, sha256=model.sha256, spec=model.spec, threads=threads), (descriptor,))
         finally:
-            with suppress(TimeoutError):  # some file systems ask their server when a file is closed
-                Question(partial(os.close, descriptor)).answer(_CLOSE_SECONDS)
+            dispose(partial(os.close, descriptor))  # some file systems ask their server when a file is closed
 
     def finish(self) -> None:
         """Take the job off; the model it used is the last to be shed."""
@@ -150,8 +145,8 @@ def _open_model(model: ModelChoice) -> int:
     try:
         return ask(model.path, lambda: os.open(model.path, os.O_RDONLY | os.O_CLOEXEC), unwanted=os.close)
     except OSError as error:
-        reason = os.strerror(error.errno or 0)
-        if error.errno in _SHORTAGES:
+        reason = error.strerror or os.strerror(error.errno or 0)
+        if error.errno in SHORTAGES:
             text = f"bgrd is short of system resources: {reason}"
             raise DaemonFault(text) from error
         text = f"the file of model {model.name} cannot be read: {model.path}: {reason}"

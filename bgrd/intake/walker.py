@@ -28,6 +28,7 @@ from bgrd.intake.rounds import Rounds
 from bgrd.intake.scan import excluded_below
 from bgrd.intake.watch import Watch
 from bgrd.kernel import seconds_slept
+from bgrd.question import begin
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -127,8 +128,8 @@ class Walker:
         return self._ears.reason
 
     def start(self) -> None:
-        """Begin, on a thread of its own."""
-        self._thread.start()
+        """Begin, on a thread of its own. Raises OSError where none can be started."""
+        begin(self._thread)
 
     def stop(self, seconds: float = 5.0) -> bool:
         """End soon; wait at most that long (0: not at all) and say whether it has ended."""

@@ -34,7 +34,7 @@ from watchdog.observers.inotify_move_event_grouper import InotifyMoveEventGroupe
 
 from bgrd.errors import DaemonFault
 from bgrd.intake.ignore import ignored, ignored_directory
-from bgrd.question import Question
+from bgrd.question import begin, dispose
 
 __all__ = ["Watch", "WatchLimitFault"]
 
@@ -97,23 +97,19 @@ class Watch:
         self._real = os.path.realpath(self._inbox)
         self._root = self._identity()
         try:
-            self._reader = _Reader(self._wanted, on_doubt=self._on_doubt)
+            reader = _Reader(self._wanted, on_doubt=self._on_doubt)
         except OSError as error:
             raise _limit_or(error) from error
-        self._reader.start()
+        reader.listen()
+        self._reader = reader
         try:
             self._group = _Group(
-                self._reader,
-                self._real,
-                event_mask=_MASK,
-                is_recursive=self._recursive,
-                hear=self._hear,
+                self._reader, self._real, event_mask=_MASK, is_recursive=self._recursive, hear=self._hear
             )
         except OSError as error:
             self.stop()
             raise _limit_or(error) from error
-        limit = self._reader.limit
-        if limit is not None:
+        if (limit := self._reader.limit) is not None:
             self.stop()
             raise WatchLimitFault(limit)
 
@@ -123,8 +119,7 @@ class Watch:
         self._group = self._reader = None
         if reader is not None:
             # A reader that a dead share holds is left behind: it has nothing to tell any more.
-            with suppress(TimeoutError):
-                Question(partial(_end, group, reader)).answer(_END_SECONDS)
+            dispose(partial(_end, group, reader), seconds=_END_SECONDS)
 
     def health(self) -> str | None:
         """Give the reason why events are, or may be, missed from now on; None while all is well."""
@@ -209,6 +204,14 @@ class _Reader(InotifyFD):
         self.limit: str | None = None
         self._wanted = wanted
         self._on_doubt = on_doubt
+
+    def listen(self) -> None:
+        """Start. Raises OSError, with nothing left open, where no thread can be started."""
+        try:
+            begin(self)
+        except OSError:
+            self._close_resources()
+            raise
 
     def run(self) -> None:
         try:

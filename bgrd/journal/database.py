@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 from bgrd.errors import JournalError, StateError
 from bgrd.journal.diagnosis import state_error
 from bgrd.journal.file import Migration, check_version, connect, create, migrate
+from bgrd.question import begin
 
 __all__ = ["Database", "Migration", "Row", "Tables"]
 
@@ -83,7 +84,7 @@ class Database:
         self._closed = False
         opened: Future[None] = Future()
         self._thread = threading.Thread(target=self._serve, args=(opened,), name="bgrd-journal", daemon=True)
-        self._thread.start()
+        begin(self._thread)
         opened.result()
 
     def read(self, work: Callable[[Tables], T]) -> T:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from bgrd.errors import ConfigError, ModelFault
+from bgrd.errors import SHORTAGES, ConfigError, DaemonFault, ModelFault
 from bgrd.job import ModelChoice
 from bgrd.models.catalogue import BUILT_IN, ROWS, Row
 from bgrd.question import ask
@@ -21,7 +21,8 @@ _BLOCK_BYTES = 2**20
 def find(name: str, *, custom: Mapping[str, ModelChoice], directory: Path) -> ModelChoice:
     """Say which file `name` means: the user's own models first, then the catalogue; the built-in one is in the package.
 
-    `directory` holds downloaded models. Raises ModelFault, with what to do, where the name or its file is missing.
+    `directory` holds downloaded models. Raises ModelFault, with what to do, where the name or its file is missing, and
+    DaemonFault where bgrd itself is short of what it takes to look.
     """
     if name in custom:
         return _present(custom[name], f"The file of model {name} is missing: {custom[name].path}.")
@@ -67,6 +68,9 @@ def _present(choice: ModelChoice, message: str) -> ModelChoice:
         # Asked on the main loop: a model on a dead share costs the folders that use it and no others.
         there = ask(choice.path, choice.path.is_file)
     except OSError as error:
+        if error.errno in SHORTAGES:
+            text = f"bgrd is short of system resources: {error.strerror}"
+            raise DaemonFault(text) from error
         reason = f"The file of model {choice.name} cannot be reached: {choice.path}: {error.strerror}."
         raise ModelFault(reason) from error
     if not there:
