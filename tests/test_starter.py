@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,8 @@ import pytest
 from bgrd.engine.process import LaneProcess
 from bgrd.engine.starter import Starter
 from bgrd.engine.wire import Hello
-from tests.processes import open_files
+from tests.inboxes import until
+from tests.processes import children, open_files, threadless
 from tests.test_pool import start_null_lane
 
 
@@ -68,3 +71,76 @@ def test_a_lane_that_cannot_be_started() -> None:
         starter.start()
     end(starter.start())
     starter.close()
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("no process")])
+def test_whatever_keeps_a_lane_from_starting_is_told(error: Exception) -> None:
+    """The thread goes on after errors that are no OSError: the main loop would wait for it for ever."""
+    answers = [error]
+
+    def start() -> LaneProcess:
+        if answers:
+            raise answers.pop()
+        return start_null_lane()
+
+    starter = Starter(start)
+    with pytest.raises(OSError, match=type(error).__name__):
+        starter.start()
+    end(starter.start())
+    starter.close()
+
+
+def test_a_lane_whose_channel_cannot_be_sent_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is gone and waited for, nothing is left open, and the next one may be started."""
+    before = open_files(), children(os.getpid())
+    starter = Starter(start_null_lane)
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOBUFS, "no buffers")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(socket, "send_fds", refuse)
+        with pytest.raises(OSError, match="no buffers"):
+            starter.start()
+    assert children(os.getpid()) == before[1]
+    end(starter.start())
+    starter.close()
+    assert open_files() == before[0]
+
+
+def test_a_system_that_takes_too_long_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks next gets the lane that came late, and until then is told at once."""
+    monkeypatch.setattr("bgrd.engine.starter._PATIENCE_SECONDS", 0.05)
+    before = children(os.getpid())
+    going_on = threading.Semaphore(0)
+
+    def start() -> LaneProcess:
+        going_on.acquire()
+        return start_null_lane()
+
+    starter = Starter(start)
+    with pytest.raises(TimeoutError, match="too long"):
+        starter.start()
+    monkeypatch.setattr("bgrd.engine.starter._PATIENCE_SECONDS", 3600.0)
+    with pytest.raises(TimeoutError, match="too long"):
+        starter.start()
+    going_on.release()
+    until(lambda: not starter._started.empty())
+    end(starter.start())
+    going_on.release()
+    end(starter.start())
+    monkeypatch.setattr("bgrd.engine.starter._PATIENCE_SECONDS", 0.05)
+    with pytest.raises(TimeoutError, match="too long"):
+        starter.start()
+    going_on.release()
+    starter.close()
+    assert children(os.getpid()) == before
+
+
+def test_without_a_thread_there_is_no_starter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That is an error like any other shortage, and nothing is left open."""
+    before = open_files()
+    threadless(monkeypatch)
+    with pytest.raises(OSError, match="thread cannot be started"):
+        Starter(start_null_lane)
+    assert open_files() == before

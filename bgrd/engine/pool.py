@@ -10,7 +10,6 @@ Everything here runs on one thread, the main loop's: PR_SET_PDEATHSIG follows th
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 from bgrd.engine import blame
@@ -235,7 +234,7 @@ class Pool:
         try:
             process = self._start()
         except OSError as error:
-            raise DaemonFault(f"a lane process cannot be started: {os.strerror(error.errno or 0)}") from error
+            raise DaemonFault(f"a lane process cannot be started: {error.strerror or error}") from error
         slot = Slot(process=process, idle_since=self._clock(), oom_kills=kernel_oom_kills())
         self._slots[process.channel.fileno()] = slot
         self._watch(process.channel.fileno())

@@ -16,14 +16,19 @@ import os
 import socket
 import threading
 from collections.abc import Callable
-from queue import SimpleQueue
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 
 from bgrd.engine.process import LaneProcess, start_lane
 from bgrd.engine.wire import Channel
+from bgrd.question import begin
 
 __all__ = ["Starter"]
 
 _CLONE_FILES = 0x400
+_PATIENCE_SECONDS = 30.0
+"""For the system to make a process: it takes milliseconds, and the main loop waits for it."""
+_END_SECONDS = 5.0
 
 
 class Starter:
@@ -36,23 +41,37 @@ class Starter:
         self._start = start
         self._wanted: SimpleQueue[Callable[[], LaneProcess] | None] = SimpleQueue()
         self._started: SimpleQueue[LaneProcess | OSError] = SimpleQueue()
+        self._late = False  # whether what was wanted last has not come yet
         # Descriptors cross from one table to the other as between processes.
         self._here, self._there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="starter", daemon=True)
-        self._thread.start()
+        try:
+            begin(self._thread)
+        except OSError:
+            self._here.close()
+            self._there.close()
+            raise
         self._ready.wait()
 
     def start(self) -> LaneProcess:
-        """Start a lane. Raises OSError as `start_lane`."""
-        self._wanted.put(self._start)
-        started = self._started.get()
+        """Start a lane. Raises OSError as `start_lane`, and TimeoutError where the system takes too long to make it.
+
+        A lane that comes after that is for whoever asks next; until then nobody waits again.
+        """
+        if not self._late:
+            self._wanted.put(self._start)
+        try:
+            started = self._started.get(timeout=0.0 if self._late else _PATIENCE_SECONDS)
+        except Empty:
+            self._late = True
+            raise TimeoutError(errno.ETIMEDOUT, "the system takes too long to start one") from None
+        self._late = False
         if isinstance(started, OSError):
             raise started
         _, descriptors, _, _ = socket.recv_fds(self._here, 1, 1)
         if not descriptors:  # no room for one more in this table
-            started.kill()
-            started.child.wait()
+            _end(started)
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         os.set_inheritable(descriptors[0], False)  # noqa: FBT003 - its only form; recv_fds loses MSG_CMSG_CLOEXEC
         started.channel = Channel.adopt(descriptors[0])
@@ -61,19 +80,38 @@ class Starter:
     def close(self) -> None:
         """End the thread; lanes that still run end with it."""
         self._wanted.put(None)
-        self._thread.join()
+        self._thread.join(_END_SECONDS)
+        with suppress(Empty):
+            while True:
+                if not isinstance(late := self._started.get_nowait(), OSError):
+                    _end(late)
         self._here.close()
         self._there.close()
 
     def _serve(self) -> None:
-        ctypes.CDLL(None).unshare(_CLONE_FILES)
-        self._ready.set()
+        try:
+            ctypes.CDLL(None).unshare(_CLONE_FILES)
+        finally:
+            self._ready.set()
         while (start := self._wanted.get()) is not None:
-            try:
-                process = start()
-            except OSError as error:
-                self._started.put(error)
-                continue
+            self._started.put(self._begun(start))
+
+    def _begun(self, start: Callable[[], LaneProcess]) -> LaneProcess | OSError:
+        """Start a lane and send its channel, or give the reason why not: this thread must not end of it."""
+        process = None
+        try:
+            process = start()
             socket.send_fds(self._there, [b"."], [process.channel.fileno()])
-            process.channel.close()
-            self._started.put(process)
+        except Exception as error:  # noqa: BLE001 - memory may be short, or what subprocess knows as no OSError
+            if process is not None:
+                _end(process)
+            return error if isinstance(error, OSError) else OSError(errno.EAGAIN, f"{type(error).__name__}: {error}")
+        finally:
+            if process is not None:
+                process.channel.close()
+        return process
+
+
+def _end(process: LaneProcess) -> None:
+    process.kill()
+    process.child.wait()
