@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from types import SimpleNamespace
+from typing import Any, cast
+
 import pytest
 
 from bgrd.engine import blame
@@ -46,3 +50,17 @@ def test_a_shortage_names_the_limit() -> None:
     """A lane says what it was short for, the parent how much there is."""
     fault = blame.with_limit(MemoryFault("There is not enough memory."), limit_bytes=300 * 2**20)
     assert str(fault) == "There is not enough memory; the limit is 300 MiB"
+
+
+@pytest.mark.parametrize(("running", "blamed"), [(88, False), (89, True)])
+def test_a_flood_of_threads_is_ended_before_it_takes_ours(
+    running: int,
+    blamed: bool,  # noqa: FBT001
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What decoders start for each processor is fine; far more is not, and a small machine's limit is low."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    lane = cast("Any", SimpleNamespace(resident_bytes=lambda: 0, threads=lambda: running))
+    fault = blame.for_excess(lane, limit_bytes=100, threads=1)
+    assert isinstance(fault, CrashFault) is blamed
+    assert fault is None or "89 threads" in str(fault)

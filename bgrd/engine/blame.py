@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
+
 from bgrd.engine.process import LaneProcess
 from bgrd.engine.slot import Stage
 from bgrd.errors import CrashFault, Fault, FileFault, FolderUnavailable, MemoryFault, ModelFault
 
 __all__ = ["for_end", "for_excess", "for_lateness", "for_size", "while_loading", "with_limit"]
 
-_MOST_THREADS = 1024
-"""No decoder wants so many, on any machine; a flood of them takes what other programs need, and hardly any memory."""
+_SPARE_THREADS = 64
+_THREADS_EACH = 8
+"""For each processor and each thread of the model: decoders start some for every processor, the tiles of a HEIC again.
+
+A flood of them takes hardly any memory, and what others need: a limit on processes, often of a few hundred, holds for
+us and the lanes together.
+"""
 
 
 def for_lateness(stage: Stage, *, limit_seconds: float) -> Fault:
@@ -28,12 +35,12 @@ def for_size(resident_bytes: int, *, limit_bytes: int) -> Fault:
     return MemoryFault(f"it needs more than {wanted} MiB of memory, the limit is {limit} MiB")
 
 
-def for_excess(process: LaneProcess, *, limit_bytes: int) -> Fault | None:
-    """Look at what a lane has taken; None where it is within its limits."""
+def for_excess(process: LaneProcess, *, limit_bytes: int, threads: int) -> Fault | None:
+    """Look at what a lane whose model runs on so many threads has taken; None where it is within its limits."""
     if (resident := process.resident_bytes()) > limit_bytes:
         return for_size(resident, limit_bytes=limit_bytes)
-    if (threads := process.threads()) > _MOST_THREADS:
-        return CrashFault(f"the process working on it started {threads} threads")
+    if (running := process.threads()) > _SPARE_THREADS + _THREADS_EACH * ((os.cpu_count() or 1) + threads):
+        return CrashFault(f"the process working on it started {running} threads")
     return None
 
 

@@ -5,7 +5,8 @@ is one lane's and one job's affair. Ready-made pools (concurrent.futures, billia
 pickles between processes; ours carries open descriptors, so that no picture byte passes the parent and no
 path reaches a lane.
 
-Everything here runs on one thread, the main loop's: PR_SET_PDEATHSIG follows the thread that started a lane.
+Everything here runs on one thread, the main loop's; the daemon's lanes are started on another (`engine.starter`).
+That one has to live as long as they do: PR_SET_PDEATHSIG follows the thread that started a lane.
 """
 
 from __future__ import annotations
@@ -200,10 +201,10 @@ class Pool:
 
     def _enforce(self, slot: Slot, now: float) -> None:
         """End a lane that is late, too big, or has been idle long enough."""
-        limit = self.memory_limit(alone=slot.alone)
+        limit, threads = self.memory_limit(alone=slot.alone), self.limits.threads
         if slot.deadline is not None and now >= slot.deadline:
             self._late(slot)
-        elif not slot.idle and (fault := blame.for_excess(slot.process, limit_bytes=limit)):
+        elif not slot.idle and (fault := blame.for_excess(slot.process, limit_bytes=limit, threads=threads)):
             self._end(slot, fault)
         elif slot.idle and now - slot.idle_since >= self.limits.idle_unload_seconds:
             self._remove(slot, kill=False)
