@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 from collections.abc import Callable, Iterator
 
 from bgrd.engine.process import LaneProcess, start_lane
@@ -10,7 +11,9 @@ from bgrd.examine import Finding
 
 __all__ = ["confined"]
 
+_ANSWER_SECONDS = 30.0
 _END_SECONDS = 10.0
+_SHORTAGE = "is there enough memory, and does a limit on processes leave room for one?"
 
 
 def confined(start: Callable[[], LaneProcess] = start_lane) -> Iterator[Finding]:
@@ -18,16 +21,25 @@ def confined(start: Callable[[], LaneProcess] = start_lane) -> Iterator[Finding]
     try:
         lane = start()
         try:
-            received = lane.channel.receive()
+            answers, _, _ = select.select([lane.channel], [], [], _ANSWER_SECONDS)
+            if not answers:
+                lane.kill()
+            received = lane.channel.receive() if answers else None
             unlimited = lane.unlimited()
         finally:
             lane.channel.close()
             ended = lane.wait_or_kill(_END_SECONDS)
     except OSError as error:
-        yield _broken(f"no lane can be started: {error.strerror}")
+        yield _broken(f"no lane can be started: {error.strerror}", _SHORTAGE)
+        return
+    if not answers:
+        yield _broken(
+            "the lane that was tried did not answer", "is the disk that Python lies on well, or all very busy?"
+        )
         return
     if received is None or not isinstance(hello := received[0], Hello):
-        yield _broken(f"the lane that was tried {ended}: its standard error says why, see the log of `bgrd run`")
+        text = f"the lane that was tried {ended}"
+        yield _broken(text, "see what it said of it on standard error; is onnxruntime installed for this Python?")
         return
     if missing := [name for name in (*hello.missing, unlimited) if name]:
         yield Finding(
@@ -42,6 +54,5 @@ def confined(start: Callable[[], LaneProcess] = start_lane) -> Iterator[Finding]
     yield Finding(level="ok", subject="lanes", text=f"no network, no programs, no files of their own ({walls})")
 
 
-def _broken(text: str) -> Finding:
-    advice = "is onnxruntime installed for this Python?"
+def _broken(text: str, advice: str) -> Finding:
     return Finding(level="error", subject="lanes", text=text, advice=advice)

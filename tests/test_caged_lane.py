@@ -26,6 +26,7 @@ from bgrd.job import ModelChoice, Product, Recipe
 from tests.daemons import Daemon
 from tests.houses import House
 from tests.making import cmyk_profile, encoded, exif_with, grey_profile, model, noise, profile
+from tests.processes import children
 from tests.scenes import check_result, phone_photo
 from tests.test_lane import Hands, built_in
 
@@ -212,6 +213,15 @@ def test_check_tells_what_does_not(code: str, level: str, said: str) -> None:
     assert finding.level == level
     assert said in finding.text
     assert finding.advice
+
+
+def test_check_waits_for_no_lane_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that says nothing is ended, and that is what is said of it."""
+    monkeypatch.setattr("bgrd.confined._ANSWER_SECONDS", 0.05)
+    before = children(os.getpid())
+    (finding,) = confined(lambda: start_lane(("-c", "import time; time.sleep(3600)")))
+    assert (finding.level, finding.text) == ("error", "the lane that was tried did not answer")
+    assert children(os.getpid()) == before
 
 
 # End to end
