@@ -73,8 +73,12 @@ class Daemon:
         self.left = 0
         self.writing: tuple[bytes, ...] = ()
         self._starter = Starter()  # before anything is open that may lie on a share
-        self._lock = hold(settings.state_directory)
-        self._journal = open_journal(settings.state_directory)
+        with ExitStack() as opened:
+            opened.callback(self._starter.close)
+            self._lock = hold(settings.state_directory)
+            opened.callback(self._lock.close)
+            self._journal = open_journal(settings.state_directory)
+            opened.pop_all()
         self._loop = Loop()
         self._dispatcher = Dispatcher(report=self._report, wake=self._loop.wake, max_pixels=settings.max_pixels)
         self._pool = Pool(

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from pathlib import Path
 
 import pytest
 
+from bgrd.config.load import load
+from bgrd.daemon import Daemon as Program
+from bgrd.errors import BusyError, StateError
 from bgrd.job import State
+from bgrd.lock import hold
+from bgrd.telemetry.notify import Notifier
 from tests.daemons import Daemon
 from tests.houses import House
+from tests.processes import open_files
 from tests.scenes import check_result, phone_photo
 
 pytestmark = pytest.mark.timeout(240)
@@ -193,3 +200,20 @@ def test_check_of_a_fresh_home(tmp_path: Path) -> None:
     checked = house.run("check")
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert "OK" in checked.stdout
+
+
+@pytest.mark.parametrize(("kind", "error"), [("lock", BusyError), ("journal", StateError)])
+def test_one_that_cannot_be_made_leaves_nothing_behind(tmp_path: Path, kind: str, error: type[Exception]) -> None:
+    """No thread and no descriptor, whichever of what it takes is refused."""
+    state = tmp_path / "state"
+    state.mkdir()
+    (tmp_path / "config.toml").write_text(f'state_directory = "{state}"\n')
+    held = hold(state) if kind == "lock" else None
+    if held is None:
+        (state / "journal.db").write_bytes(b"no journal" * 1000)
+    before = open_files(), threading.active_count()
+    with pytest.raises(error):
+        Program(lambda: load(tmp_path / "config.toml", environ={"HOME": str(tmp_path)}), notifier=Notifier({}))
+    assert (open_files(), threading.active_count()) == before
+    if held is not None:
+        held.close()
