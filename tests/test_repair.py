@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ import pytest
 from bgrd.errors import JournalError, StateError
 from bgrd.job import State, Version
 from bgrd.journal.journal import Journal
+from bgrd.journal.ledger import MIGRATIONS
 from bgrd.journal.repair import repair, verify
 from tests.journals import SHA, finish, result
 
@@ -77,7 +79,7 @@ def kept(path: Path) -> list[Path]:
 
 def test_a_sound_journal(path: Path, sound: bytes) -> None:
     """Nothing is said of it, and mending it changes nothing."""
-    health = verify(path, exclusive=False)
+    health = verify(path)
     assert (health.jobs, health.complaints) == (JOBS, ())
     assert repair(path, exclusive=False) == ["nothing is to be mended"]
     assert kept(path) == []
@@ -99,12 +101,12 @@ def test_an_index_alone(path: Path) -> None:
         f"UPDATE sqlite_master SET rootpage = {root} WHERE name = 'job_note'",
         f"UPDATE sqlite_master SET rootpage = {other} WHERE name = 'job_due'",
     )
-    health = verify(path, exclusive=False)
+    health = verify(path)
     assert health.indexes
     assert not health.pages
     said = repair(path, exclusive=False)
     assert "mended" in said[-1]
-    assert verify(path, exclusive=False).complaints == ()
+    assert verify(path).complaints == ()
     assert counted(path) == {"done": DONE, "failed": JOBS - DONE}
     assert len(kept(path)) == 1
 
@@ -130,10 +132,10 @@ def test_an_index_alone(path: Path) -> None:
 def test_rows_that_contradict_each_other(path: Path, statement: str, word: str, after: dict[str, int]) -> None:
     """Each rule that is broken is told, and mended so that what is in doubt is worked on again."""
     change(path, statement)
-    (said,) = [text for text in verify(path, exclusive=False).complaints if word in text]
+    (said,) = [text for text in verify(path).complaints if word in text]
     assert said
     repair(path, exclusive=False)
-    assert verify(path, exclusive=False).complaints == ()
+    assert verify(path).complaints == ()
     assert counted(path) == after
 
 
@@ -198,14 +200,14 @@ def test_damage_of_any_kind(
         damage(data, random.Random(seed))
         path.write_bytes(data)
         before = kept(path)
-        if not verify(path, exclusive=False).complaints:
+        if not verify(path).complaints:
             continue
         held = path.read_bytes()
         said = repair(path, exclusive=False, now=NOW)
         (copy,) = set(kept(path)) - set(before)
         assert copy.read_bytes() == held
         assert str(copy) in said[0]
-        assert verify(path, exclusive=False).complaints == ()
+        assert verify(path).complaints == ()
         check_saved(path, said, exact=damage is not some_bytes)
 
 
@@ -236,11 +238,76 @@ def test_a_log_that_was_not_brought_in(path: Path) -> None:
     held[20 * PAGE : 21 * PAGE] = random.Random(1).randbytes(PAGE)
     path.write_bytes(held)
     path.with_name("journal.db-wal").write_bytes(log)
-    assert verify(path, exclusive=False).complaints
+    assert verify(path).complaints
     repair(path, exclusive=False)
-    assert verify(path, exclusive=False).complaints == ()
+    assert verify(path).complaints == ()
     with contextlib.closing(Journal(path)) as mended:
         assert b"late.jpg" in {job.path for job in mended.jobs(states=[State.READY], limit=100)}
+
+
+def files(path: Path) -> dict[str, tuple[int, bytes]]:
+    """Give mode and bytes of all that lies beside the journal, and of itself."""
+    return {each.name: (each.stat().st_mode, each.read_bytes()) for each in path.parent.iterdir()}
+
+
+def killed(path: Path, *, damage: bool) -> None:
+    """Leave a journal as a kill does, with what was written last in its log alone."""
+    with contextlib.closing(Journal(path)) as journal:
+        journal.admit("f", [(b"late.jpg", Version(size=1, mtime_ns=1, ctime_ns=1, inode=1))])
+        left = {each: bytearray(each.read_bytes()) for each in path.parent.iterdir()}
+    if damage:
+        left[path][20 * PAGE : 21 * PAGE] = random.Random(1).randbytes(PAGE)
+    for each, data in left.items():
+        each.write_bytes(data)
+    path.chmod(0o640)
+    assert left[path.with_name("journal.db-wal")]
+
+
+@pytest.mark.parametrize("damage", [False, True], ids=["sound", "damaged"])
+def test_looking_changes_nothing(path: Path, *, damage: bool) -> None:
+    """Not even what a kill left is tidied away: file, log and modes stay as they are, and nothing is left beside."""
+    killed(path, damage=damage)
+    before = files(path)
+    health = verify(path)
+    assert bool(health.complaints) == damage
+    assert health.jobs in ({0, JOBS + 1} if damage else {JOBS + 1})
+    assert files(path) == before
+    if not damage:
+        assert repair(path, exclusive=False) == ["nothing is to be mended"]
+        assert files(path) == before
+
+
+def test_what_is_kept_is_what_was_there(path: Path) -> None:
+    """The copy is made before anything else touches the file, its log included."""
+    killed(path, damage=True)
+    before = files(path)
+    repair(path, exclusive=False)
+    (copy,) = kept(path)
+    assert copy.read_bytes() == before["journal.db"][1]
+    assert copy.with_name(copy.name + "-wal").read_bytes() == before["journal.db-wal"][1]
+
+
+def test_looking_at_an_older_schema_leaves_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To be looked at it is brought to ours, but not in its place: the older bgrd may still be wanted."""
+    monkeypatch.setattr("bgrd.journal.repair.MIGRATIONS", (*MIGRATIONS, ("CREATE TABLE later (x)",)))
+    before = files(path)
+    assert verify(path).complaints == ()
+    assert files(path) == before
+
+
+def test_looking_beside_a_daemon(path: Path) -> None:
+    """What it has written is seen, its log is left alone, and it goes on."""
+    with contextlib.closing(Journal(path)) as journal:
+        journal.admit("f", [(b"late.jpg", Version(size=1, mtime_ns=1, ctime_ns=1, inode=1))])
+        logged = path.with_name("journal.db-wal").read_bytes()
+        held = path.read_bytes()
+        code = "import sys, pathlib, bgrd.journal.repair as r; print(r.verify(pathlib.Path(sys.argv[1]), in_use=True))"
+        told = subprocess.run([sys.executable, "-c", code, str(path)], check=True, capture_output=True, text=True)
+        assert told.stdout.startswith(f"Health(jobs={JOBS + 1}, pages=(), indexes=(), rows=())")
+        assert (path.read_bytes(), path.with_name("journal.db-wal").read_bytes()) == (held, logged)
+        job = journal.claim("f", oldest=False, now=1.0)
+        assert job is not None
+        assert job.path == b"late.jpg"
 
 
 @pytest.mark.parametrize("content", [b"", b"x", b"not a database, " * 10_000], ids=["empty", "short", "long"])
@@ -269,9 +336,9 @@ def test_what_is_somebody_else_s(path: Path) -> None:
 def test_a_newer_journal(path: Path) -> None:
     """It is for the bgrd that wrote it."""
     change(path, "PRAGMA user_version = 99")
-    for ask in (verify, repair):
+    for ask in (verify, partial(repair, exclusive=False)):
         with pytest.raises(JournalError, match="newer bgrd"):
-            ask(path, exclusive=False)
+            ask(path)
     assert kept(path) == []
 
 
@@ -307,7 +374,7 @@ def test_killed_while_mending(path: Path, sound: bytes) -> None:
         ended = subprocess.run([sys.executable, "-c", _KILLED, str(path), str(step)], check=False).returncode
         assert ended in {0, 9}
         step += 3
-        if verify(path, exclusive=False).complaints:
+        if verify(path).complaints:
             repair(path, exclusive=False)
         assert counted(path) == wanted
     assert step > 20
@@ -327,3 +394,14 @@ def test_no_room(path: Path, sound: bytes, monkeypatch: pytest.MonkeyPatch) -> N
         with pytest.raises(StateError, match="No space left"):
             repair(path, exclusive=False)
     assert path.read_bytes() == bytes(data)
+
+
+def test_no_room_to_look(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no copy can be made to look at, that is said, and where one could be made."""
+
+    def full(*_: object) -> None:
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr("shutil.copyfile", full)
+    with pytest.raises(StateError, match="set TMPDIR"):
+        verify(path)

@@ -80,13 +80,13 @@ def _journal(settings: Settings) -> tuple[Journal | None, list[Finding]]:
 
 def _verified(settings: Settings) -> list[Finding]:
     """Look at the journal, beside a daemon too. Raises BusyError while one of another version has it, StateError."""
-    path, exclusive = journal_file(settings.state_directory)
+    path, _exclusive = journal_file(settings.state_directory)
     if not path.exists():
         return [Finding(level="ok", subject="journal", text=f"{plain(path)} is not there yet")]
     held = holder(settings.state_directory)
     if held is not None and not _is_ours(settings, held):
         raise BusyError(_OTHER)
-    health = verify(path, exclusive=exclusive)
+    health = verify(path, in_use=held is not None)
     if not health.complaints:
         return [Finding(level="ok", subject="journal", text=f"{plain(path)} is sound, {health.jobs} jobs")]
     advice = "stop bgrd, then: bgrd check --journal --repair"

@@ -40,9 +40,9 @@ def journal_file(state_directory: Path) -> tuple[Path, bool]:
     return state_directory / "journal.db", is_network(mount)
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """Open an existing file; never makes one."""
-    address = path.absolute().as_uri() + "?mode=rw"
+def connect(path: Path, *, writable: bool = True) -> sqlite3.Connection:
+    """Open an existing file; never makes one. What is not writable brings no log into its file either."""
+    address = path.absolute().as_uri() + ("?mode=rw" if writable else "?mode=ro")
     connection = sqlite3.connect(address, uri=True, isolation_level=None, timeout=_BUSY_SECONDS)
     connection.row_factory = sqlite3.Row
     try:

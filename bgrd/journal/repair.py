@@ -7,6 +7,7 @@ name with the date.
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import shutil
@@ -14,12 +15,22 @@ import sqlite3
 import time
 from contextlib import closing, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from bgrd.errors import JournalError
+from bgrd.errors import JournalError, StateError
 from bgrd.escape import shown
 from bgrd.journal.database import Database, Tables
 from bgrd.journal.diagnosis import state_error
-from bgrd.journal.file import beside, check_version, connect, draft, is_ours, put_in_place, sync_directory
+from bgrd.journal.file import (
+    beside,
+    check_version,
+    connect,
+    draft,
+    is_ours,
+    migrate,
+    put_in_place,
+    sync_directory,
+)
 from bgrd.journal.ledger import MIGRATIONS
 from bgrd.journal.salvage import Salvaged, pour, transplant_head
 from bgrd.journal.soundness import Health, examine, mend
@@ -29,17 +40,60 @@ __all__ = ["repair", "verify"]
 _LOGS = ("-wal", "-journal", "-shm")
 
 
-def verify(path: Path, *, exclusive: bool) -> Health:
-    """Say what is wrong with a journal; changes nothing, and may be asked while a daemon of this version has it open.
+def verify(path: Path, *, in_use: bool = False) -> Health:
+    """Say what is wrong with a journal and change nothing, neither the file nor its log.
 
-    Raises JournalError where it is none or a newer bgrd's, StateError where it cannot be read now.
+    `in_use` says that a daemon of this version has it open. Otherwise a copy is looked at: whoever closes a journal as
+    the last brings its log into it, an older schema has to be brought to ours, and a rollback writes too. Raises
+    JournalError where it is none or a newer bgrd's, StateError where it cannot be read now.
     """
-    _refuse(path)
+    if path.is_dir():
+        return Health(pages=(f"{path} is a directory and no journal; move it away, and bgrd starts a new one.",))
+    with TemporaryDirectory(prefix="bgrd-", ignore_cleanup_errors=True) as directory:
+        copy = None if in_use else _copied(path, Path(directory))
+        try:
+            with closing(connect(copy or path, writable=copy is not None)) as connection:
+                _refuse(connection, path)
+                if copy is not None:
+                    migrate(connection, MIGRATIONS)
+                connection.execute("BEGIN")
+                return examine(Tables(connection))
+        except sqlite3.Error as error:
+            fault = state_error(path, error)
+            if not isinstance(fault, JournalError):
+                raise fault from error
+            return Health(pages=(str(error),))
+
+
+def _copied(path: Path, directory: Path) -> Path | None:
+    """Copy a journal with its logs; None where somebody wrote to it meanwhile, who has it open then.
+
+    Raises StateError where there is no room for the copy.
+    """
+    before = _stamps(path)
     try:
-        with closing(Database(path, exclusive=exclusive, migrations=MIGRATIONS)) as database:
-            return database.read(examine)
-    except JournalError as error:
-        return Health(pages=(str(error.__cause__ or error),))
+        for suffix in ("-wal", "-journal", ""):
+            with suppress(FileNotFoundError):
+                shutil.copyfile(beside(path, suffix), directory / beside(path, suffix).name)
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise state_error(path, error) from error
+        text = f"{directory.parent} has no room for a copy of {path}; set TMPDIR to a directory that has"
+        raise StateError(text, transient=True) from error
+    return directory / path.name if _stamps(path) == before else None
+
+
+def _stamps(path: Path) -> list[tuple[int, int] | None]:
+    """Give what changes with every write to a journal or its log."""
+    stamps: list[tuple[int, int] | None] = []
+    for suffix in ("", "-wal", "-journal"):
+        try:
+            status = beside(path, suffix).stat()
+        except FileNotFoundError:
+            stamps.append(None)
+        else:
+            stamps.append((status.st_size, status.st_mtime_ns))
+    return stamps
 
 
 def repair(path: Path, *, exclusive: bool, now: float | None = None) -> list[str]:
@@ -47,7 +101,7 @@ def repair(path: Path, *, exclusive: bool, now: float | None = None) -> list[str
 
     Raises JournalError where nothing can be, with the file as it was, StateError where there is no room for it.
     """
-    health = verify(path, exclusive=exclusive)
+    health = verify(path)
     if not health.complaints:
         return ["nothing is to be mended"]
     if not path.is_file():
@@ -64,9 +118,9 @@ def repair(path: Path, *, exclusive: bool, now: float | None = None) -> list[str
     return [said, "indexes and rows were mended; what was in doubt is worked on again"]
 
 
-def _refuse(path: Path) -> None:
+def _refuse(connection: sqlite3.Connection, path: Path) -> None:
     """Raise JournalError for what is no journal, or one of a newer bgrd; damage is not to be mistaken for that."""
-    with suppress(sqlite3.Error), closing(connect(path)) as connection:
+    with suppress(sqlite3.Error):
         if not is_ours(connection) and _looks_like_ours(connection):
             return
         check_version(connection, path, migrations=MIGRATIONS)
