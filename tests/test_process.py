@@ -119,6 +119,7 @@ def test_no_lane_means_no_open_descriptors(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_lane_knows_no_secrets_has_no_thread_pools_and_no_ear_of_the_service_manager() -> None:
     """Of the environment it gets what Python and its libraries need to start."""
     needed = {"PATH": "/bin", "LC_ALL": "C", "PYTHONPATH": "/x", "LD_LIBRARY_PATH": "/y"}
+    needed |= {"NIX_LD": "/z", "LOCPATH": "/l", "GLIBC_TUNABLES": "glibc.pthread.rseq=0", "MALLOC_ARENA_MAX": "1"}
     given = {"NOTIFY_SOCKET": "/x", "WATCHDOG_USEC": "1", "OMP_NUM_THREADS": "8", "OPENBLAS_NUM_THREADS": "8"}
     given |= {"TOKEN": "secret", "AWS_SECRET_ACCESS_KEY": "secret", **needed}
     environment = lane_environment(given)

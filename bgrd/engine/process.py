@@ -23,8 +23,21 @@ BURY_SECONDS = 1.0
 _END_SECONDS = 5.0
 
 
-_PASSED_ON = frozenset({"HOME", "LANG", "LANGUAGE", "LD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ", "VIRTUAL_ENV"})
-_FAMILIES = ("LC_", "PYTHON")
+_PASSED_ON = frozenset(
+    {
+        "GLIBC_TUNABLES",
+        "HOME",
+        "LANG",
+        "LANGUAGE",
+        "LD_LIBRARY_PATH",
+        "LOCPATH",
+        "PATH",
+        "TMPDIR",
+        "TZ",
+        "VIRTUAL_ENV",
+    }
+)
+_FAMILIES = ("LC_", "MALLOC_", "NIX_", "PYTHON")
 _THREAD_POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "MKL_NUM_THREADS")
 """What numpy's libraries of linear algebra ask, each its own first."""
 
