@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 from collections.abc import Callable, Iterator
 
+from bgrd.engine.cage import weakened
 from bgrd.engine.process import LaneProcess, start_lane
 from bgrd.engine.wire import Hello
 from bgrd.examine import Finding
@@ -41,16 +42,18 @@ def confined(start: Callable[[], LaneProcess] = start_lane) -> Iterator[Finding]
         text = f"the lane that was tried {ended}"
         yield _broken(text, "see what it said of it on standard error; is onnxruntime installed for this Python?")
         return
-    if missing := [name for name in (*hello.missing, unlimited) if name]:
+    missing = [name for name in (*hello.missing, unlimited) if name]
+    if weakened(missing):
         yield Finding(
             level="warn",
             subject="lanes",
             text=f"not shut in completely, {'; '.join(missing)}",
-            advice="with a kernel of 5.13 or newer that has seccomp and Landlock, a picture that breaks into a decoder "
-            "gets nowhere",
+            advice="with a kernel that lets seccomp be used, a picture that breaks into a decoder gets nowhere",
         )
         return
     walls = ", ".join(name for name in hello.holds if name.startswith(("seccomp", "landlock")))
+    if missing:
+        walls = "no Landlock here; seccomp holds"
     yield Finding(level="ok", subject="lanes", text=f"no network, no programs, no files of their own ({walls})")
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from bgrd.delivery.naming import candidates
 from bgrd.delivery.outbox import Draft, Outbox
 from bgrd.delivery.source import open_source
+from bgrd.engine.cage import weakened
 from bgrd.engine.loop import Loop
 from bgrd.engine.pool import Assignment, Limits, Pool
 from bgrd.engine.wire import Finished, Hashed, Loaded, Work
@@ -49,7 +50,7 @@ class Failure:
 class Outcome:
     """What a run came to: results by task, failures, seconds of work per stage summed over all.
 
-    `loose` is what was to hold its lanes in and does not on this system, by name and reason.
+    `loose` is what was to hold its lanes in and does not on this system, by name and reason, where that leaves a gap.
     """
 
     results: dict[Task, list[Path]] = field(default_factory=dict)
@@ -198,9 +199,9 @@ class Once:
     # What the pool tells (PoolEvents).
 
     def lane_started(self, lane: int, missing: Sequence[str]) -> None:
-        """Note what the lanes lack: they lack the same."""
+        """Note what the lanes lack where that matters: they lack the same."""
         del lane
-        self.outcome.loose = tuple(missing)
+        self.outcome.loose = tuple(missing) if weakened(missing) else ()
 
     def hashed(self, message: Hashed) -> None:
         """Go on: a one-shot run knows no earlier results."""

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from bgrd.engine import landlock, lane
+from bgrd.engine import landlock, lane, seccomp
 from bgrd.engine.pipeline import process
 from bgrd.errors import InputFault
 from tests.hostile_program import attempts, outcome
@@ -32,12 +32,12 @@ def hostile(data: bytes, *, write: Callable[[int], BinaryIO], **options: Any) ->
     raise InputFault(text)
 
 
-def missing() -> int:
-    """Be a kernel without Landlock."""
+def missing(*_: object) -> int:
+    """Be a kernel without this wall."""
     raise OSError(errno.ENOSYS, "switched off for the test")
 
 
 vars(lane).update(process=hostile, _TEXT_LIMIT=10_000)
-if FACTS.get("without") == "landlock":
-    landlock.confine = missing
+for wall in FACTS.get("without", ()):
+    vars({"landlock": landlock, "seccomp": seccomp}[wall]).update(confine=missing)
 sys.exit(lane.main(sys.argv[2:]))

@@ -192,8 +192,9 @@ def test_check_tells_what_holds() -> None:
 LOOSE = """
 import sys
 from bgrd.engine.wire import Channel, Hello
-Channel.adopt(int(sys.argv[1])).send(Hello(pid=1, missing=["landlock: this kernel has none"]))
+Channel.adopt(int(sys.argv[1])).send(Hello(pid=1, missing=["seccomp: this kernel has none"]))
 """
+UNLANDLOCKED = LOOSE.replace("seccomp", "landlock")
 
 
 @pytest.mark.parametrize(
@@ -202,7 +203,7 @@ Channel.adopt(int(sys.argv[1])).send(Hello(pid=1, missing=["landlock: this kerne
         (
             LOOSE,
             "warn",
-            "landlock: this kernel has none",
+            "seccomp: this kernel has none",
         ),
         ("raise SystemExit(3)", "error", "ended with status 3"),
     ],
@@ -222,6 +223,13 @@ def test_check_waits_for_no_lane_that_hangs(monkeypatch: pytest.MonkeyPatch) -> 
     (finding,) = confined(lambda: start_lane(("-c", "import time; time.sleep(3600)")))
     assert (finding.level, finding.text) == ("error", "the lane that was tried did not answer")
     assert children(os.getpid()) == before
+
+
+def test_check_is_content_without_landlock() -> None:
+    """Many kernels lack it, and nobody can do anything about that: seccomp alone holds a lane."""
+    (finding,) = confined(lambda: start_lane(("-c", UNLANDLOCKED)))
+    assert (finding.level, finding.advice) == ("ok", "")
+    assert "no Landlock here; seccomp holds" in finding.text
 
 
 # End to end
@@ -281,31 +289,36 @@ def test_a_hostile_picture_gets_nowhere(tmp_path: Path) -> None:
 
 
 def test_a_one_shot_run_says_what_its_lanes_lack(tmp_path: Path) -> None:
-    """On named files and on the inboxes: the work is done, and one line names the wall that is missing."""
+    """On named files and on the inboxes: the work is done, and one line names the wall that leaves a gap."""
     house = House(tmp_path / "house").folders()
     (house.inbox / "a.jpg").write_bytes(phone_photo())
-    bare = [str(WITH_HOSTILE_LANES), str(HOSTILE_LANE), json.dumps({"without": "landlock"}), "once"]
-    for arguments in ([str(house.inbox / "a.jpg"), "-o", str(house.root / "there")], []):
+    named = [str(house.inbox / "a.jpg"), "-o", str(house.root / "there")]
+    for wall, arguments in (("seccomp", named), ("seccomp", []), ("landlock", named)):
+        bare = [str(WITH_HOSTILE_LANES), str(HOSTILE_LANE), json.dumps({"without": [wall]}), "once"]
         done = subprocess.run(
             [sys.executable, *bare, *arguments], env=house.environment, capture_output=True, text=True, check=True
         )
-        assert done.stderr.count("not shut in completely, landlock: this kernel has none") == 1
+        told = done.stderr.count("not shut in completely, seccomp: this kernel has none")
+        assert told == done.stderr.count("shut in") == (wall == "seccomp")
         assert "1 done" in done.stderr
     house.clear()
 
 
-def test_a_daemon_says_once_what_its_lanes_lack(tmp_path: Path) -> None:
-    """Where a wall is missing the work goes on and one warning names it and the reason."""
+@pytest.mark.parametrize(
+    ("wall", "event", "level"), [("seccomp", "lane.loose", "warning"), ("landlock", "lane.confined", "info")]
+)
+def test_a_daemon_says_once_what_its_lanes_lack(tmp_path: Path, wall: str, event: str, level: str) -> None:
+    """The work goes on and one line names the wall and the reason: a warning where the other does not hold it all."""
     house = House(tmp_path / "house").folders()
     house.configure("lanes = 2\n")
-    program = (sys.executable, str(WITH_HOSTILE_LANES), str(HOSTILE_LANE), json.dumps({"without": "landlock"}), "run")
+    program = (sys.executable, str(WITH_HOSTILE_LANES), str(HOSTILE_LANE), json.dumps({"without": [wall]}), "run")
     with Daemon(house, program=program) as daemon:
         daemon.ready()
         names = [f"{seed}.jpg" for seed in range(4)]
         for seed, name in enumerate(names):
             (house.inbox / name).write_bytes(phone_photo(seed=seed + 1))
         daemon.done(names)
-        (loose,) = daemon.events("lane.loose")
-        assert loose["missing"] == ["landlock: this kernel has none"]
-        assert loose["level"] == "warning"
+        (told,) = (*daemon.events("lane.loose"), *daemon.events("lane.confined"))
+        assert told["missing"] == [f"{wall}: this kernel has none"]
+        assert (told["event"], told["level"]) == (event, level)
         assert daemon.stop() == 0

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from bgrd.committer import Committer
+from bgrd.engine.cage import weakened
 from bgrd.engine.desk import SILENT, Desk, Intake, turned
 from bgrd.engine.events import Blocked, Broken, Closed, Delayed, Event, Fed, Idle, Judged, Prepared, Report, Resumed
 from bgrd.engine.mailbox import Mailbox
@@ -151,7 +152,11 @@ class Dispatcher:
         """Say once what does not hold the lanes in on this system."""
         if missing and set(missing) != self._loose:
             self._loose = set(missing)
-            self._report("lane.loose", lane=lane, missing=list(missing), advice="see `bgrd check`")
+            facts: dict[str, object] = {"lane": lane, "missing": list(missing)}
+            if weakened(missing):
+                self._report("lane.loose", **facts, advice="see `bgrd check`")
+            else:
+                self._report("lane.confined", **facts)
 
     def hashed(self, message: Hashed) -> None:
         """Ask the folder whether these bytes still need work."""
