@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import zlib
+from typing import Any
 
 import pytest
 
 from bgrd.errors import Fault, IncompleteFault, InputFault
+from bgrd.imaging import png
 from tests.making import (
     corners,
     encoded,
@@ -55,3 +58,55 @@ def test_too_many_rows_in_a_png() -> None:
         assert taken(data).image.size == (4, 4)
     except Fault as fault:
         assert isinstance(fault, InputFault | IncompleteFault)  # noqa: PT017 - either answer is fine, a crash is not
+
+
+class _Counting:
+    """Stands for zlib: counts the bytes that a decompressor takes in, and those that it copies for the next call."""
+
+    error = zlib.error
+    crc32 = staticmethod(zlib.crc32)
+
+    def __init__(self) -> None:
+        self.moved = 0
+
+    def decompressobj(self) -> _Counting:
+        self._real = zlib.decompressobj()
+        return self
+
+    def decompress(self, packed: bytes, most: int) -> bytes:
+        unpacked = self._real.decompress(packed, most)
+        self.moved += len(packed) + len(self.unconsumed_tail) + len(self._real.unused_data)
+        return unpacked
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+
+def _rows(height: int, *, packed: bool) -> bytes:
+    """Make the rows of a picture of 1000 columns: noise, or blank ones which pack a thousandfold."""
+    return b"".join(b"\0" + (bytes(3000) if packed else random.Random(row).randbytes(3000)) for row in range(height))
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_rows_are_counted_in_linear_time(packed: bool, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001
+    """A picture in one chunk is handed to the decompressor once, however large it is."""
+    for height in (500, 3000):
+        data = png_of_size(1000, height, rows=_rows(height, packed=packed))
+        counting = _Counting()
+        with monkeypatch.context() as patch:
+            patch.setattr(png, "zlib", counting)
+            assert not png.lacks_rows(data)
+        assert counting.moved < 2 * 3001 * height
+        assert png.lacks_rows(png_of_size(1000, height, rows=_rows(height, packed=packed)[:-1]))
+
+
+def test_what_follows_the_rows_is_not_gathered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes after an early end of the packed rows are not copied again and again."""
+    data = png_of_size(1000, 9, rows=bytes(3001))
+    rest = data.index(b"IDAT") - 4
+    length = int.from_bytes(data[rest : rest + 4], "big")
+    body = data[rest + 8 : rest + 8 + length] + b"x" * 5 * MILLION
+    counting = _Counting()
+    monkeypatch.setattr(png, "zlib", counting)
+    assert png.lacks_rows(data[:rest] + png_chunk(b"IDAT", body) + png_chunk(b"IEND", b""))
+    assert counting.moved < MILLION

@@ -24,6 +24,9 @@ _MOST_CHUNKS = 250_000
 """Of a kilobyte each in the largest file; each costs its readers some microseconds, however few bytes it has."""
 
 _STEP_BYTES = 2**20
+_SLICE_BYTES = 64 * 1024
+"""What a step leaves of its input is copied: given whole, a picture in one chunk would be copied with every step."""
+
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 """First column, first row, column step and row step of each pass."""
@@ -89,16 +92,31 @@ def lean(data: bytes) -> Lean:
 
 def lacks_rows(data: bytes) -> bool:
     """Say whether a whole PNG unpacks to fewer bytes than its size takes: decoders leave the rest of it black."""
-    wanted, unpacker = _raw_bytes(data), zlib.decompressobj()
+    wanted = _raw_bytes(data)
     try:
-        for chunk in _chunks(data):
-            packed = data[chunk.start + 8 : chunk.end - 4] if chunk.name == b"IDAT" else b""
-            while packed and wanted > 0:
-                wanted -= len(unpacker.decompress(packed, _STEP_BYTES))
-                packed = unpacker.unconsumed_tail
+        for size in _unpacked(data):
+            wanted -= size
+            if wanted <= 0:
+                return False
     except zlib.error:
         return True
-    return wanted > 0
+    return True
+
+
+def _unpacked(data: bytes) -> Iterator[int]:
+    """Unpack the picture's bytes and yield how many each step gave."""
+    view, unpacker = memoryview(data), zlib.decompressobj()
+    for chunk in _chunks(data):
+        stop = chunk.end - 4 if chunk.name == b"IDAT" else 0
+        for start in range(chunk.start + 8, stop, _SLICE_BYTES):
+            packed: bytes | memoryview = view[start : min(start + _SLICE_BYTES, stop)]
+            size = _STEP_BYTES
+            while packed or size == _STEP_BYTES:  # a full step may have left some inside
+                size = len(unpacker.decompress(packed, _STEP_BYTES))
+                packed = unpacker.unconsumed_tail
+                yield size
+            if unpacker.eof:
+                return
 
 
 def _raw_bytes(data: bytes) -> int:
