@@ -20,6 +20,8 @@ __all__ = ["Station"]
 _ARMING_SECONDS = 10.0
 """After this long a folder that has not answered does not keep the others from being ready."""
 
+_END_SECONDS = 5.0
+
 
 class Station:
     """Everything that runs for one folder between start (or reload) and stop.
@@ -46,18 +48,18 @@ class Station:
         self.desk: Desk = dispatcher.add(self._committer, model, self.walker)
 
     def start(self, recovery: Recovery) -> None:
-        """Finish what an earlier run left, release what waited for the folder to be well, and take new files.
+        """Finish what an earlier run left, release what waited for the folder to be well, then take new files.
 
         Raises OSError, with nothing left running, where no thread can be started.
         """
         try:
             self._committer.start()
+            self._committer.recover(recovery)
+            self.desk.probe()
             self.walker.start()
         except OSError:
-            self.close(time.monotonic())
+            self.close(time.monotonic() + _END_SECONDS)
             raise
-        self._committer.recover(recovery)
-        self.desk.probe()
 
     def returned(self) -> None:
         """Have a folder that came back looked at now and not at its next probe."""
