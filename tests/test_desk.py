@@ -161,6 +161,21 @@ def test_a_walker_that_does_not_come_back_is_silence_as_well() -> None:
     assert desk.listen(162.0) == "folder.available"
 
 
+def test_a_walker_alone_does_not_make_its_folder_mute() -> None:
+    """Mute is a folder whose committer does not come back: it owes answers, and the walker owes none."""
+    walking, asked = Walking(busy_since=100.0), Asked(busy_since=None)
+    desk = desk_with(asked)
+    desk.intake = walking
+    desk.listen(120.0)
+    assert (desk.silent, desk.mute) == (True, False)
+    asked.busy_since = 110.0
+    assert desk.listen(130.0) == ""
+    assert (desk.silent, desk.mute) == (True, True)
+    asked.busy_since = None
+    desk.listen(131.0)
+    assert (desk.silent, desk.mute) == (True, False)
+
+
 def test_a_walker_is_looked_at_though_nobody_asks_for_anything() -> None:
     """It sets out by itself: a desk with one is never left alone for longer than half of what counts as silence."""
     desk = desk_with(Asked())

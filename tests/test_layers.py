@@ -31,7 +31,7 @@ delivery.probe | delivery.source | imaging.decode | intake.admission | models.st
 engine.starter | journal.arrivals | journal.outcomes | journal.soundness | journal.turns
 delivery.archive | delivery.notes | delivery.outbox | engine.slot | imaging.png | intake.ears | intake.scan | lock
 delivery.replace | imaging.compose | imaging.encode | imaging.matte | imaging.prepare | imaging.tiff | intake.guard
-intake.lease
+intake.attended | intake.lease
 config.settings | delivery.beneath | delivery.ladder | engine.events | engine.listener | engine.process
 engine.verdict | imaging.damage | models.session
 imaging.complete | intake.protocol | intake.settle | intake.watch | journal.ledger | journal.patience | models.catalogue

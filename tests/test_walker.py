@@ -7,14 +7,16 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bgrd.errors import StateError
+from bgrd.intake.lease import look
 from bgrd.intake.mounts import mount_of, read_mounts
+from bgrd.intake.protocol import Arrival
 from bgrd.intake.scan import Walk
 from bgrd.intake.walker import DIRTY_LIMIT, Walker
 from bgrd.job import State
@@ -27,12 +29,17 @@ JPEG = b"\xff\xd8\xff\xe0" + bytes(100)
 class FakeWatch:
     """A watch that hears nothing by itself."""
 
-    def __init__(self, *_: Any, **__: Any) -> None:
+    def __init__(
+        self, register: Callable[[Callable[[], object]], object], looked: Callable[[], object] = lambda: None
+    ) -> None:
         self.limit: str | None = None
         self.deaf: str | None = None
         self.running = False
+        self._register = register
+        self._looked = looked
 
     def start(self) -> None:
+        self._register(self._looked)
         self.running = True
 
     def stop(self) -> None:
@@ -52,6 +59,8 @@ class House:
         self.watches: list[FakeWatch] = []
         self.lies_on = "disk"
         self.slept = 0.0
+        self.silences: list[float] = []
+        self.directories = 0
         self.walker = Walker(
             self.folder,
             self.journal,
@@ -62,9 +71,15 @@ class House:
             slept=lambda: self.slept,
         )
 
-    def _make(self, *_: Any, **__: Any) -> FakeWatch:
-        self.watches.append(FakeWatch())
+    def _make(self, *_: Any, looked: Callable[[], object], **__: Any) -> FakeWatch:
+        self.watches.append(FakeWatch(self._register, looked))
         return self.watches[-1]
+
+    def _register(self, looked: Callable[[], object]) -> None:
+        """Take some seconds for each directory."""
+        for _ in range(self.directories):
+            self.pass_unheard(5.0)
+            looked()
 
     def put(self, name: str, data: bytes = JPEG) -> Path:
         path = self.inbox / name
@@ -74,6 +89,12 @@ class House:
 
     def state(self) -> str:
         return self.walker.state
+
+    def pass_unheard(self, seconds: float) -> None:
+        """Let time pass in the middle of something, and note how long nothing was heard of the walker by then."""
+        self.clock.now += seconds
+        since = self.walker.busy_since
+        self.silences.append(0.0 if since is None else self.clock.now - since)
 
     def rest(self) -> float:
         """Do rounds until nothing is due now, and give when the next one is."""
@@ -95,6 +116,49 @@ class House:
 def house(tmp_path: Path) -> House:
     """Make a walker on an empty inbox."""
     return House(tmp_path)
+
+
+def test_a_watch_of_many_directories_is_alive(house: House) -> None:
+    """Each directory that is registered is a sign of life."""
+    house.directories = 10
+    house.rest()
+    assert house.watches[-1].running
+    assert house.silences == [5.0] * 10
+
+
+def test_files_that_are_looked_for_are_signs_of_life(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A walk that misses many asks for each whether it is gone."""
+    for number in range(10):
+        house.put(f"{number}.jpg")
+    house.rest()
+    house.pass_seconds(60)
+    for number in range(10):
+        (house.inbox / f"{number}.jpg").unlink()
+
+    def slow(inbox: bytes, path: bytes) -> os.stat_result:
+        house.pass_unheard(5.0)
+        return look(inbox, path)
+
+    monkeypatch.setattr("bgrd.intake.survey.look", slow)
+    house.walker.doubt("for the test")
+    house.rest()
+    assert len(house.journal.gone) == 10
+    assert max(house.silences) == 5.0
+
+
+def test_waiting_for_the_journal_is_no_silence(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the state directory's disk takes says nothing of the folder's file system."""
+    house.put("a.jpg")
+    admit = house.journal.admit
+
+    def slow(folder: str, arrivals: Sequence[Arrival]) -> int:
+        house.pass_unheard(60.0)
+        return admit(folder, arrivals)
+
+    monkeypatch.setattr(house.journal, "admit", slow)
+    house.rest()
+    assert house.journal.admitted == [b"a.jpg"]
+    assert house.silences == [0.0]
 
 
 def test_what_is_there_at_the_start_is_walked_and_admitted(house: House) -> None:

@@ -61,6 +61,20 @@ def ear(inbox: Path) -> Iterator[Ear]:
     ear.watch.stop()
 
 
+def test_each_directory_that_is_registered_is_told(inbox: Path) -> None:
+    """Also those that are not watched, on the thread that starts the watch, and not once that is done."""
+    for name in ("a/b/c", "d", ".hidden"):
+        (inbox / name).mkdir(parents=True)
+    told: list[int] = []
+    ear = Ear(inbox, looked=lambda: told.append(threading.get_ident()))
+    ear.watch.start()
+    assert told == [threading.get_ident()] * 6
+    (inbox / "e").mkdir()
+    ear.end()
+    ear.watch.stop()
+    assert len(told) == 6
+
+
 def test_a_written_file_is_heard_when_made_and_when_closed(ear: Ear) -> None:
     """Both, and nothing for the writing itself."""
     with (ear.inbox / "a.jpg").open("wb") as stream:

@@ -42,7 +42,10 @@ class Intake(Protocol):
 
 @dataclass(slots=True)
 class Desk:
-    """A folder's state between its committer's answers."""
+    """A folder's state between its committer's answers.
+
+    It is `silent` while its walker or its committer does not come back, and `mute` while the committer does not.
+    """
 
     committer: Committer
     model: Callable[[], ModelChoice]
@@ -59,6 +62,7 @@ class Desk:
     probing: bool = False
     resumed: tuple[float, int] | None = None
     silent: bool = False
+    mute: bool = False
     delayed: bool = False
     leaving: bool = False
     done: int = 0
@@ -179,7 +183,8 @@ class Desk:
 
     def listen(self, now: float) -> str:
         """Find out whether the folder's system calls come back; gives an event's name where that is news, or ""."""
-        since = self._busy_since()
+        since, asked = self._busy_since(), self.committer.busy_since
+        self.mute = asked is not None and now - asked >= _SILENT_SECONDS
         was, self.silent = self.silent, since is not None and now - since >= _SILENT_SECONDS
         if was == self.silent:
             return ""

@@ -265,11 +265,12 @@ class Dispatcher:
 
     def _listen(self, desk: Desk, now: float) -> float | None:
         """Tell when a folder's system calls stop coming back, whose lanes are then free, and when they do again."""
-        was = desk.silent
+        was_silent, was_mute = desk.silent, desk.mute
         if event := desk.listen(now):
             self._report(event, folder=desk.name, reason=SILENT if desk.silent else "")
-        for job, active in self._active.items() if desk.silent and not was else ():
-            if active.desk is desk and self.pool.let_go(job):
+        news = desk.silent > was_silent or desk.mute > was_mute
+        for job, active in self._active.items() if news else ():
+            if active.desk is desk and self.pool.let_go(job, unanswered=desk.mute):
                 desk.committer.requeue(job)
         return desk.late_at(now)
 

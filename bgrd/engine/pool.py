@@ -178,10 +178,10 @@ class Pool:
             self._remove(slot, kill=True)
         return slot is not None
 
-    def let_go(self, job: int) -> bool:
-        """Free the lane that a dead share holds with this job, uncharged; False where none is held."""
+    def let_go(self, job: int, *, unanswered: bool) -> bool:
+        """Free the lane that a dead share holds with this job, uncharged; `unanswered`: or that waits for an answer."""
         slot = self._slot_of(job)
-        if slot is not None and slot.held and slot.stage == "answer":
+        if slot is not None and unanswered and slot.stage == "answer":
             self.answer(job, go=False)
             return True
         return slot is not None and slot.held and self.cancel(job)

@@ -72,8 +72,8 @@ class Slot:
 
     @property
     def held(self) -> bool:
-        """Whether its job waits for a file system or for the folder's thread, and not for this lane."""
-        return self.stage in {"read", "answer"} or (self.stage == "work" and blocked_in_file_call(self.process.pid))
+        """Whether its job waits for a file system, and not for this lane."""
+        return self.stage == "read" or (self.stage == "work" and blocked_in_file_call(self.process.pid))
 
     def greet(self, message: Hello) -> list[str]:
         """Note that the lane runs; gives what was to hold it in and does not, by name and reason."""

@@ -72,7 +72,7 @@ class Admission:
         """Take in paths that events named; gives the directories among them, whose contents have to be walked."""
         arrivals, directories = [], []
         for path in paths:
-            if not self._is_ours(path):
+            if self.stopping() or not self._is_ours(path):
                 continue
             try:
                 status = look(self._inbox, path)
@@ -154,6 +154,7 @@ class Admission:
         return "no picture" if no_picture else ""
 
     def _is_picture(self, path: bytes, version: Version) -> bool:
+        self.stopping()  # among thousands that are opened it is a sign of life
         if classify(path) == "picture" or shows_picture(self._inbox, path):
             return True
         if len(self._others) >= _OTHERS_REMEMBERED:

@@ -52,12 +52,13 @@ class Ears:
         events: Events,
         on_dirty: Callable[[bytes], None],
         on_doubt: Callable[[str], None],
+        looked: Callable[[], object] = lambda: None,
         make: Callable[..., Watching] = Watch,
     ) -> None:
         self.mode: Literal["inotify", "poll"] = "poll"
         self.reason = ""
         self._make: Callable[[], Watching] = lambda: make(
-            inbox, recursive=recursive, excluded=excluded(), on_dirty=on_dirty, on_doubt=on_doubt
+            inbox, recursive=recursive, excluded=excluded(), on_dirty=on_dirty, on_doubt=on_doubt, looked=looked
         )
         self._events = events
         self._watch: Watching | None = None

@@ -16,9 +16,9 @@ from bgrd.job import version_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
 
-    from bgrd.job import Version
+    from bgrd.job import Folder, Version
 
-__all__ = ["BATCH_FILES", "Walk", "excluded_below", "walk"]
+__all__ = ["BATCH_FILES", "Walk", "excluded_below", "excluded_of", "walk"]
 
 BATCH_FILES = 1000
 """The most files one batch may hold."""
@@ -35,6 +35,12 @@ def excluded_below(inbox: Path, places: Iterable[Path]) -> frozenset[bytes]:
             if inner != root and inner.is_relative_to(root):
                 found.add(os.fsencode(inner.relative_to(root)))
     return frozenset(found)
+
+
+def excluded_of(folder: Folder) -> frozenset[bytes]:
+    """Give the paths below a folder's inbox that are never input."""
+    notes = (folder.failure_notes,) if folder.failure_notes is not None else ()
+    return excluded_below(folder.inbox, (folder.outbox, folder.archive, *notes, *folder.excluded))
 
 
 class Walk:

@@ -95,7 +95,7 @@ class Survey:
             yield "compared"
 
     def _tell_missing(self, paths: list[bytes]) -> None:
-        gone = [path for path in paths if self._is_gone(path)]
+        gone = [path for path in paths if not self._admission.stopping() and self._is_gone(path)]
         if not gone:
             return
         # Asked after looking: an inbox that vanished meanwhile makes everything look gone.

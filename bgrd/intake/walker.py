@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Literal
 
 from bgrd.errors import FolderUnavailable, JournalError, StateError
 from bgrd.intake.admission import Admission
+from bgrd.intake.attended import attended
 from bgrd.intake.ears import Ears, Watching
 from bgrd.intake.guard import MountGuard, identify, mount_at
 from bgrd.intake.mounts import ground, read_mounts, watching
 from bgrd.intake.pace import Backoff
 from bgrd.intake.protocol import Events, IntakeJournal
 from bgrd.intake.rounds import Rounds
-from bgrd.intake.scan import excluded_below
+from bgrd.intake.scan import excluded_of
 from bgrd.intake.watch import Watch
 from bgrd.kernel import seconds_slept
 from bgrd.question import begin
@@ -52,10 +53,11 @@ class Walker:
     """One folder's intake, from `start` to `stop`; may be called from any thread.
 
     `beat` is when its loop last came round or got on with its files, on `clock`, and `busy_since` the same while a
-    round is under way: a folder whose share is dead shows itself there. `state` and `reason`, `mode` and `mode_reason`,
-    `writing` (files still being written, the first of them) and `settled` (all that was there is admitted) say how
-    things stand. `armed` is set once the folder is watched or found wanting, `first_walk_done` after the first whole
-    walk. What halts it is told once: `intake.broken` where nobody foresaw it, `intake.resumed` once files get in again.
+    round is under way and waits for no journal: a folder whose share is dead shows itself there. `state` and `reason`,
+    `mode` and `mode_reason`, `writing` (files still being written, the first of them) and `settled` (all that was there
+    is admitted) say how things stand. `armed` is set once the folder is watched or found wanting, `first_walk_done`
+    after the first whole walk. What halts it is told once: `intake.broken` where nobody foresaw it, `intake.resumed`
+    once files get in again.
     """
 
     def __init__(
@@ -70,7 +72,7 @@ class Walker:
         slept: Callable[[], float] = seconds_slept,
     ) -> None:
         self.folder = folder
-        self._journal = journal
+        self._journal = journal = attended(journal, begun=self._wait, ended=self._is_stopping)
         self.beat = clock()
         self.busy_since: float | None = None
         self.state: WalkerState = "starting"
@@ -98,6 +100,7 @@ class Walker:
             events=events,
             on_dirty=self.dirty,
             on_doubt=self.doubt,
+            looked=self._is_stopping,
             make=make_watch,
         )
         self._condition = threading.Condition()  # over the next three, which other threads touch
@@ -177,7 +180,7 @@ class Walker:
             self.state = "stopped"
 
     def _is_stopping(self) -> bool:
-        """Say whether to end a long round early; asked at each file, so that it is known to answer.
+        """Say whether to end a long round early; asked at each file and directory, so that it is known to answer.
 
         A walk that had to wait long for an answer says nothing of how long one takes: another is wanted.
         """
@@ -186,6 +189,10 @@ class Walker:
             self._rounds.ask()
         self.beat = self.busy_since = now
         return self._stopping
+
+    def _wait(self) -> None:
+        """Count as resting while the journal is asked: a slow disk there is no silence of the folder's."""
+        self.busy_since = None
 
     def _sleep_until(self, wake_at: float) -> None:
         with self._condition:
@@ -241,7 +248,7 @@ class Walker:
             # A full disk answers every question and fails the first write.
             self._journal.set_flag(self.folder.name, _TRIED)
         # Asked here and not when a walker is made: on a dead share it may never be answered.
-        self._admission.excluded = excluded_below(self.folder.inbox, _places(self.folder))
+        self._admission.excluded = excluded_of(self.folder)
         self._tick_at = now + TICK_SECONDS
         self.state, self.reason = "ready", ""
         self._decide()
@@ -290,11 +297,5 @@ class Walker:
         self.state, self.reason = state, reason
 
     def _next_at(self) -> float:
-        if self.state != "ready":
-            return self._tick_at
-        return min(self._tick_at, self._rounds.next_at(heard=self._ears.heard))
-
-
-def _places(folder: Folder) -> tuple[Path, ...]:
-    notes = (folder.failure_notes,) if folder.failure_notes is not None else ()
-    return (folder.outbox, folder.archive, *notes, *folder.excluded)
+        tick_at = self._tick_at
+        return tick_at if self.state != "ready" else min(tick_at, self._rounds.next_at(heard=self._ears.heard))

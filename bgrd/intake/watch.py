@@ -65,7 +65,8 @@ class Watch:
 
     `on_dirty` gets each path below the inbox that deserves a look (a directory's too: what it holds is new),
     `on_doubt` the reason whenever events may have been missed. Both are called on the reading thread and have
-    to return at once. `excluded` are directories below the inbox that are not watched.
+    to return at once. `excluded` are directories below the inbox that are not watched. `looked` is called at each
+    directory on the thread that calls `start`.
     """
 
     def __init__(
@@ -76,7 +77,9 @@ class Watch:
         excluded: frozenset[bytes],
         on_dirty: Callable[[bytes], None],
         on_doubt: Callable[[str], None],
+        looked: Callable[[], object] = lambda: None,
     ) -> None:
+        self._looked = looked
         self._inbox = os.fsencode(inbox)
         self._real = self._inbox
         self._recursive = recursive
@@ -103,9 +106,8 @@ class Watch:
         reader.listen()
         self._reader = reader
         try:
-            self._group = _Group(
-                self._reader, self._real, event_mask=_MASK, is_recursive=self._recursive, hear=self._hear
-            )
+            group = _Group(self._reader, self._real, event_mask=_MASK, is_recursive=self._recursive, hear=self._hear)
+            self._group = group
         except OSError as error:
             self.stop()
             raise _limit_or(error) from error
@@ -160,6 +162,8 @@ class Watch:
 
     def _wanted(self, path: bytes) -> bool:
         """Say whether a directory is to be watched; those inside one that is not are asked about as well."""
+        if self._group is None:
+            self._looked()
         if path == self._real:
             return True
         parts = self._below(path).split(b"/")
