@@ -359,7 +359,7 @@ repair(Path(sys.argv[1]), exclusive=False)
 
 
 @pytest.mark.long
-def test_killed_while_mending(path: Path, sound: bytes) -> None:
+def test_killed_while_mending(tmp_path: Path, path: Path, sound: bytes) -> None:
     """A kill at any step leaves the old file, refused as before, or the new one; mending again saves as much."""
     data = bytearray(sound)
     some_page(data, random.Random(3))
@@ -371,7 +371,9 @@ def test_killed_while_mending(path: Path, sound: bytes) -> None:
         for each in path.parent.iterdir():
             each.unlink()
         path.write_bytes(data)
-        ended = subprocess.run([sys.executable, "-c", _KILLED, str(path), str(step)], check=False).returncode
+        program = [sys.executable, "-c", _KILLED, str(path), str(step)]
+        # A kill leaves what was copied to be looked at.
+        ended = subprocess.run(program, check=False, env={**os.environ, "TMPDIR": str(tmp_path)}).returncode
         assert ended in {0, 9}
         step += 3
         if verify(path).complaints:
