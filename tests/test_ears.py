@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bgrd.intake.ears import Ears
-from bgrd.intake.watch import WatchLimitFault
+from bgrd.intake.limit import WatchLimitFault
 from tests.inboxes import Heard
 
 

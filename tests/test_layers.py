@@ -39,7 +39,7 @@ journal.database | telemetry.log
 journal.file
 config.values | delivery.naming | delivery.ownership | engine.capacity | engine.loop | engine.wire | intake.mounts
 models.spec
-imaging.colour | imaging.metadata | imaging.picture | imaging.quiet | intake.ignore | intake.pace
+imaging.colour | imaging.metadata | imaging.picture | imaging.quiet | intake.ignore | intake.limit | intake.pace
 engine.cage | engine.shape | imaging.jpeg | imaging.room | journal.diagnosis | journal.salvage | telemetry.notify
 telemetry.status
 engine.gauge | engine.landlock | engine.seccomp | errors | escape | job | kernel | question | steps

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from watchdog.observers.inotify_c import InotifyFD
 
-from bgrd.intake.watch import Watch, WatchLimitFault
+from bgrd.intake.limit import WatchLimitFault
+from bgrd.intake.watch import Watch
 from tests.inboxes import until
 from tests.processes import open_files, threadless
 
@@ -418,7 +419,7 @@ def test_our_own_descriptors_are_not_the_kernels_limit(inbox: Path, monkeypatch:
         raise OSError(errno.EMFILE, "limit")
 
     monkeypatch.setattr(InotifyFD, "_create_inotify_fd", refuse)
-    monkeypatch.setattr("bgrd.intake.watch._room", lambda: False)
+    monkeypatch.setattr("bgrd.intake.limit._room", lambda: False)
     with pytest.raises(OSError, match="Too many open files"):
         Ear(inbox).watch.start()
 

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from bgrd.intake.limit import WatchLimitFault
 from bgrd.intake.pace import Backoff
-from bgrd.intake.watch import Watch, WatchLimitFault
+from bgrd.intake.watch import Watch
 
 if TYPE_CHECKING:
     from bgrd.intake.protocol import Events

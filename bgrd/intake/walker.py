@@ -56,8 +56,7 @@ class Walker:
     round is under way and waits for no journal: a folder whose share is dead shows itself there. `state` and `reason`,
     `mode` and `mode_reason`, `writing` (files still being written, the first of them) and `settled` (all that was there
     is admitted) say how things stand. `armed` is set once the folder is watched or found wanting, `first_walk_done`
-    after the first whole walk. What halts it is told once: `intake.broken` where nobody foresaw it, `intake.resumed`
-    once files get in again.
+    after the first walk. What halts it is told once: `intake.broken` where nobody foresaw it, then `intake.resumed`.
     """
 
     def __init__(

@@ -32,11 +32,11 @@ from watchdog.observers.inotify_c import (
 )
 from watchdog.observers.inotify_move_event_grouper import InotifyMoveEventGrouper, PathedInotifyEvent
 
-from bgrd.errors import DaemonFault
 from bgrd.intake.ignore import ignored, ignored_directory
+from bgrd.intake.limit import SYSCTLS, WatchLimitFault, limit_or
 from bgrd.question import begin, dispose
 
-__all__ = ["Watch", "WatchLimitFault"]
+__all__ = ["Watch"]
 
 # A file is of interest when it gets a name (created, linked, moved here) and when a writer has closed it. Opened,
 # read and modified are not asked for: our own reading would answer itself for ever, and every write(2) would wake us.
@@ -49,15 +49,6 @@ _MASK = Mask(
     | InotifyConstants.IN_ONLYDIR,
 )
 _END_SECONDS = 5.0
-_SYSCTLS = {errno.ENOSPC: "fs.inotify.max_user_watches", errno.EMFILE: "fs.inotify.max_user_instances"}
-
-
-class WatchLimitFault(DaemonFault):
-    """The kernel's limit on inotify is reached; `sysctl` names the setting to raise."""
-
-    def __init__(self, sysctl: str) -> None:
-        super().__init__(f"the inotify limit is reached: raise {sysctl} to have new files noticed at once")
-        self.sysctl = sysctl
 
 
 class Watch:
@@ -102,7 +93,7 @@ class Watch:
         try:
             reader = _Reader(self._wanted, on_doubt=self._on_doubt)
         except OSError as error:
-            raise _limit_or(error) from error
+            raise limit_or(error) from error
         reader.listen()
         self._reader = reader
         try:
@@ -110,7 +101,7 @@ class Watch:
             self._group = group
         except OSError as error:
             self.stop()
-            raise _limit_or(error) from error
+            raise limit_or(error) from error
         if (limit := self._reader.limit) is not None:
             self.stop()
             raise WatchLimitFault(limit)
@@ -182,22 +173,6 @@ def _end(group: _Group | None, reader: _Reader) -> None:
     reader.join()
 
 
-def _limit_or(error: OSError) -> Exception:
-    sysctl = _SYSCTLS.get(error.errno or 0)
-    if error.errno == errno.EMFILE and not _room():
-        return OSError(errno.EMFILE, os.strerror(errno.EMFILE))  # our own descriptors, not the kernel's inotify
-    return WatchLimitFault(sysctl) if sysctl is not None else error
-
-
-def _room() -> bool:
-    """Say whether this process may open one more file."""
-    try:
-        os.close(os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC))
-    except OSError:
-        return False
-    return True
-
-
 class _Reader(InotifyFD):
     """watchdog's reading thread, which tells when it ends, when events were lost and when a limit was met."""
 
@@ -253,8 +228,8 @@ class _Reader(InotifyFD):
         try:
             return super().add_callback(path, mask, callback, id_)
         except OSError as error:
-            if error.errno in _SYSCTLS:
-                self.limit = _SYSCTLS[error.errno]
+            if error.errno in SYSCTLS:
+                self.limit = SYSCTLS[error.errno]
                 self._on_doubt("a directory could not be watched")
             raise
 
