@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from collections import Counter
 
 import pytest
 
-from bgrd.errors import Fault, IncompleteFault, InputFault, MemoryFault
+from bgrd.errors import Fault, IncompleteFault, InputFault, MemoryFault, UnknownFault
 from bgrd.imaging.damage import judged
 from tests.making import taken
 from tests.mutants import mutants
@@ -28,6 +29,11 @@ PLAIN = re.compile(r"errno|error|codec|0x|bytesio|stream|marker|box|tile|index|n
         (RuntimeError("Memory allocation error: Security limit exceeded: 9 items"), InputFault, "more than"),
         (NotImplementedError("Unsupported BMP compression (7)"), InputFault, "rare kind"),
         (AssertionError(), InputFault, "damaged"),
+        (PermissionError(errno.EPERM, "refused"), UnknownFault, "Operation not permitted"),
+        (PermissionError(errno.EACCES, "refused"), UnknownFault, "Permission denied"),
+        (OSError(errno.ENOSYS, "refused"), UnknownFault, "Function not implemented"),
+        (OSError(errno.ENOMEM, "refused"), MemoryFault, "memory"),
+        (ImportError("no module"), UnknownFault, "cannot be loaded"),
     ],
 )
 def test_errors_become_sentences(said: Exception, kind: type[Fault], words: str) -> None:

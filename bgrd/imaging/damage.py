@@ -6,13 +6,15 @@ they stay with the error's cause, for the log. A sentence here is ours.
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from PIL import Image
 
-from bgrd.errors import Fault, IncompleteFault, InputFault, MemoryFault
+from bgrd.errors import Fault, IncompleteFault, InputFault, MemoryFault, UnknownFault
 from bgrd.imaging.complete import has_gap
 from bgrd.imaging.metadata import BROKEN_METADATA
 from bgrd.imaging.quiet import quiet
@@ -63,7 +65,15 @@ def judged(data: bytes) -> Iterator[Suspicion]:
             yield suspicion
     except MemoryError as error:
         raise _short(suspicion) from error
+    except ImportError as error:
+        text = "A part of the program that decodes this picture cannot be loaded."
+        raise UnknownFault(text) from error
     except _BROKEN_PIXELS as error:
+        if isinstance(error, OSError) and error.errno is not None:  # the kernel's word, not a decoder's
+            if error.errno == errno.ENOMEM:
+                raise _short(suspicion) from error
+            text = f"The picture was not decoded, as a system call failed: {os.strerror(error.errno)}."
+            raise UnknownFault(text) from error
         raise _fault(data, str(error).lower(), suspicion) from error
 
 
