@@ -19,12 +19,12 @@ from bgrd.delivery.failure import FailureNotes, record
 from bgrd.delivery.leftovers import Leftovers
 from bgrd.delivery.outbox import Outbox
 from bgrd.delivery.premises import Premises
-from bgrd.delivery.probe import probe, probe_fault
+from bgrd.delivery.probe import probe, probe_fault, weighed
 from bgrd.delivery.recall import adopt, intact_job, same_file_job
 from bgrd.engine.events import Blocked, Broken, Closed, Delayed, Event, Fed, Idle, Judged, Outcome, Prepared, Resumed
 from bgrd.engine.verdict import Verdict, judge, takes_holes
 from bgrd.engine.wire import Finished, Hashed
-from bgrd.errors import ChangedFault, Fault, FileFault, FolderFault, StateError
+from bgrd.errors import ChangedFault, Fault, FileFault, FolderFault, StateError, UnknownFault
 from bgrd.intake.lease import lease
 from bgrd.job import Folder, Job, recipe_hash
 from bgrd.journal.journal import Journal, Recovery
@@ -102,8 +102,8 @@ class Committer:
         self._requests.put(lambda: self._guarded(message.job, lambda: self._commit(message, facts)))
 
     def settle(self, job_id: int, fault: Fault, *, facts: Mapping[str, Any]) -> None:
-        """Ask to record what follows a fault: answers `Closed`, and `Blocked` where it is the folder's."""
-        self._requests.put(lambda: self._settle(job_id, fault, facts))
+        """Ask to record what follows a fault a lane told: answers `Closed`, and `Blocked` where it is the folder's."""
+        self._requests.put(lambda: self._settle(job_id, fault, facts, told=True))
 
     def requeue(self, job_id: int) -> None:
         """Ask to put a job back uncharged: answers `Closed`."""
@@ -239,9 +239,11 @@ class Committer:
         why = {"kind": job.kind, "reason": job.reason}
         self._tell(job, outcome, {"recovered": True} | (why if outcome == "failed" else {}))
 
-    def _settle(self, job_id: int, fault: Fault, facts: Mapping[str, Any]) -> None:
+    def _settle(self, job_id: int, fault: Fault, facts: Mapping[str, Any], *, told: bool = False) -> None:
         claim = self._claims.get(job_id)
         if claim is not None:
+            if told and type(fault) is FolderFault and self.blocked is None:  # one lane's word stops no folder
+                fault = self._premises.fault() or weighed(fault, self._outbox, claim.drafts, claim.job)
             self._settle_claimed(claim.job, fault, facts, claim)
 
     def _settle_claimed(self, job: Job, fault: Fault, facts: Mapping[str, Any], claim: Claim | None = None) -> Verdict:
@@ -251,7 +253,7 @@ class Committer:
             self._drop(claim)
         if type(fault) is FolderFault or not isinstance(fault, FolderFault | ChangedFault):
             fault = self._premises.fault() or fault
-        if type(fault) is FolderFault or isinstance(fault, FileFault):
+        if type(fault) is FolderFault or isinstance(fault, FileFault | UnknownFault):
             # A lane cannot say which outbox is full, and writes to one whose share is gone: the probe can tell.
             fault = probe_fault(self.folder, self._outbox) or fault
         verdict = judge(fault, job, now=self._wall(), grace_seconds=self.folder.grace_seconds, settled=settled)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -20,15 +21,18 @@ from bgrd.errors import (
     Fault,
     FileFault,
     FolderFault,
+    FolderUnavailable,
     FormatFault,
     IncompleteFault,
     InputFault,
     MemoryFault,
     ModelFault,
+    UnknownFault,
 )
 from bgrd.job import Result, State
 from bgrd.journal.journal import Journal
 from bgrd.lock import hold_inbox
+from tests.mounted import MOUNTS, Disk, own_mounts
 from tests.processes import open_files
 from tests.workshop import Posts, Workshop, finished, hashed
 
@@ -347,6 +351,54 @@ def test_a_files_trouble_is_the_folders_when_the_probe_says_so(works: Works) -> 
     assert works.work().outcome == "done"
 
 
+def test_a_lanes_word_about_the_folder_is_tried(works: Works) -> None:
+    """It cannot write, and we can: its picture waits once, as the room may just have come back, and is then charged."""
+    works.drop("a.jpg", b"source")
+    for outcome, kind in (("wait", "file"), ("retry", "unknown"), ("retry", "unknown"), ("failed", "unknown")):
+        closed = works.settle(FolderFault("the outbox is full"))
+        assert (closed.outcome, closed.facts["kind"]) == (outcome, kind)
+        works.offset_seconds += 700
+    assert not works.posts.of(Blocked)
+
+
+@MOUNTS
+def test_what_a_lane_has_filled_is_full_although_a_probe_fits(tmp_path: Path) -> None:
+    """A result larger than the room there is: as long as it lies there, nothing more fits, and nobody is charged."""
+    with own_mounts():
+        (tmp_path / "out").mkdir()
+        disk = Disk(tmp_path / "out", "size=16m")
+        works = Works(tmp_path)
+        for name in ("a.jpg", "b.jpg"):
+            works.drop(name, name.encode())
+        prepared = works.fetch()
+        other = works.fetch()
+        with contextlib.suppress(OSError):
+            while True:
+                os.write(prepared.drafts[0], bytes(2**20))
+        for job in (prepared.job, other.job):  # the other's lane met the same, and by now there is room again
+            works.committer.settle(job.id, FolderFault("the outbox is full"), facts={})
+            closed = works.posts.take(Closed)
+            assert (closed.outcome, closed.facts["kind"]) == ("wait", "folder")
+            assert "is full" in works.posts.take(Blocked).reason
+        works.committer.probe()
+        assert works.posts.take(Resumed).released == 2
+        disk.remount("size=64m")
+        assert works.work().outcome == "done"
+        assert {works.job(name).attempts for name in ("a.jpg", "b.jpg")} == {0}
+        works.close()
+
+
+def test_an_unknown_fault_is_the_folders_when_the_probe_says_so(works: Works) -> None:
+    """What is refused to a lane may be refused to everybody: then nobody is charged."""
+    works.drop("a.jpg", b"source")
+    prepared = works.fetch()
+    works.folder.outbox.rename(works.folder.outbox.with_name("away"))
+    works.committer.settle(prepared.job.id, UnknownFault("PermissionError"), facts={})
+    assert works.posts.take(Closed).outcome == "wait"
+    assert works.posts.take(Blocked).kind == "unavailable"
+    works.folder.outbox.with_name("away").rename(works.folder.outbox)
+
+
 def test_an_outbox_that_is_gone_blocks_before_anything_is_lost(works: Works) -> None:
     """A fetch that cannot make a result file gives the job back, blocked, and answers that it has nothing."""
     works.drop("a.jpg", b"source")
@@ -520,7 +572,7 @@ def test_an_archive_beside_its_inbox_is_made(tmp_path: Path) -> None:
 def test_what_waited_for_the_folder_is_released_by_the_next_run(works: Works) -> None:
     """A job that waits because of its folder does not sleep through a restart after which the folder is well."""
     works.drop("a.jpg", b"source")
-    works.settle(FolderFault("no room"))
+    works.settle(FolderUnavailable("gone"))
     assert works.job("a.jpg").state is State.WAITING
     works.restart()
     assert works.posts.take(Resumed).released == 1

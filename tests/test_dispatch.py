@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -304,6 +305,27 @@ def test_a_blocked_folder_resumes_by_its_probe(engine: Engine) -> None:
     engine.until_done(2)
     assert engine.heard.named("folder.resumed") == [{"folder": "f", "released": 1}]
     assert shop.job("a.jpg").attempts == 0
+
+
+def test_one_lanes_word_about_the_folder_blocks_nobody(single: Engine) -> None:
+    """A lane says of one picture that the outbox is full, which it is not: that picture fails, its neighbours do not.
+
+    Once it waits uncharged; then it has its three tries.
+    """
+    shop = single.folder()
+    shop.drop("a.jpg", b"one")
+    shop.drop("b.jpg", b"full")
+    shop.drop("c.jpg", b"two")
+    (desk,) = single.serve()
+    single.until_done(2)
+    for event, count in (("job.waiting", 1), ("job.retry", 1), ("job.retry", 2), ("job.failed", 1)):
+        single.until(partial(lambda event, count: len(single.heard.named(event)) == count, event, count))
+        single.ahead_seconds += 121
+        single.offset_seconds += 121
+    assert not single.heard.named("folder.blocked")
+    assert not desk.blocked
+    assert "although its folder is well: it is full" in str(shop.job("b.jpg").reason)
+    assert shop.results() == {"a.png": b"ONE", "c.png": b"TWO"}
 
 
 def test_many_jobs_that_fail_at_once_do_not_make_the_probe_rarer(engine: Engine) -> None:

@@ -175,6 +175,26 @@ def test_a_fault_is_believed_in_every_stage_of_the_job(scene: Scene) -> None:
     assert not scene.gone
 
 
+@pytest.mark.parametrize(
+    ("honest", "kind"), [(2, "file"), (2, "changed"), (2, "unknown"), (3, "folder"), (3, "memory"), (3, "unknown")]
+)
+def test_each_stage_has_its_faults(honest: int, kind: str, scene: Scene) -> None:
+    """The source is read before the answer, results are written after it; most faults may come at any time."""
+    for message in SCENE[:honest]:
+        scene.say(message)
+    scene.say(changed(FAULTED, kind=kind))
+    assert scene.told.faults[JOB].kind == kind
+
+
+def test_a_model_that_was_refused_is_its_jobs_fault(scene: Scene) -> None:
+    """Without its model the job that came with it cannot be begun: the same lane says both."""
+    scene.say(Hello(pid=1))
+    scene.say(changed(FAULTED, job=0, kind="model"))
+    scene.say(changed(FAULTED, kind="model"))
+    assert isinstance(scene.told.faults[JOB], ModelFault)
+    assert not scene.gone
+
+
 def changed(message: Message, **changes: Any) -> bytes:
     """Give a message with something wrong in it, as it travels."""
     return json.dumps({"is": type(message).__name__, **asdict(message), **changes}).encode()
@@ -198,6 +218,15 @@ def changed(message: Message, **changes: Any) -> bytes:
         (3, changed(FAULTED, job=8)),
         (3, changed(FAULTED, job=0)),
         (3, changed(FAULTED, job=0, model="other")),
+        (2, changed(FAULTED, kind="folder")),
+        (2, changed(FAULTED, kind="model")),
+        (3, changed(FAULTED, kind="model")),
+        (3, changed(FAULTED, kind="file")),
+        (3, changed(FAULTED, kind="changed")),
+        (3, changed(FAULTED, kind="unavailable")),
+        (3, changed(FAULTED, kind="daemon")),
+        (3, changed(FAULTED, kind="crash")),
+        (3, changed(FAULTED, kind="odd")),
         (3, changed(Answer(job=JOB, go=True))),
         (3, b'{"is": "Load"}'),
         (3, b"rubbish"),

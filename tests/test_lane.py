@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
+from unittest.mock import Mock
 
 import pytest
 from PIL import Image
@@ -250,6 +251,42 @@ def test_a_full_disk_is_the_folders_trouble(hands: Hands) -> None:
     fault = hands.expect(Faulted)
     assert fault.kind == "folder"
     assert "the outbox is full: make room" in fault.text
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        *((number, "folder") for number in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ESTALE)),
+        *((number, "unknown") for number in (errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EINVAL, errno.ENOENT)),
+        (errno.EFBIG, "input"),
+        (errno.ENOMEM, "memory"),
+    ],
+)
+def test_only_a_places_own_errors_are_the_folders(
+    number: int, kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What else a call answers while a result is made, as one that is refused, is nobody's but that picture's."""
+
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("bgrd.engine.lane.process", refused)
+    ours, theirs = Channel.pair()
+    hands = Hands(tmp_path, ours)
+    hands.submit(JPEG)
+    ours.send(Answer(job=1, go=True))
+    ours._socket.shutdown(socket.SHUT_WR)
+    with Gauge() as gauge:
+        lane = Lane(theirs, cage=OPEN, gauge=gauge)
+        lane._sessions["bgrd-lite"] = Mock(), "0" * 64
+        lane.serve()
+    hands.expect(Hello)
+    hands.expect(Hashed)
+    fault = hands.expect(Faulted)
+    assert fault.kind == kind
+    assert ("in refused" in fault.trace) == (kind == "unknown")
+    ours.close()
+    theirs.close()
 
 
 def test_no_descriptor_stays_open(process: tuple[LaneProcess, Hands]) -> None:

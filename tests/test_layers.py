@@ -40,8 +40,8 @@ journal.file
 config.values | delivery.naming | delivery.ownership | engine.capacity | engine.loop | engine.wire | intake.mounts
 models.spec
 imaging.colour | imaging.metadata | imaging.picture | imaging.quiet | intake.ignore | intake.limit | intake.pace
-engine.cage | engine.shape | imaging.jpeg | imaging.room | journal.diagnosis | journal.salvage | telemetry.notify
-telemetry.status
+engine.cage | engine.shape | engine.trace | imaging.jpeg | imaging.room | journal.diagnosis | journal.salvage
+telemetry.notify | telemetry.status
 engine.gauge | engine.landlock | engine.seccomp | errors | escape | job | kernel | question | steps
 """
 """A line may import from lines below it, never from above, and within a line never sideways. Every module is here."""

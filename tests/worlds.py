@@ -27,7 +27,7 @@ WHEELS = st.sampled_from(["walker", "committer", "committer", "main loop", "firs
 SOON = st.sampled_from([0.5, 31.0])
 FAULTS = st.sampled_from([CrashFault, MemoryFault, UnknownFault, FileFault, FolderFault])
 NUMBERS = st.sampled_from([errno.EIO, errno.ENOSPC, errno.EACCES, errno.EMFILE, errno.ESTALE])
-CHARGED = (CrashFault, MemoryFault, UnknownFault)
+CHARGED = (CrashFault, MemoryFault, UnknownFault, FolderFault)
 
 
 class World(Users):

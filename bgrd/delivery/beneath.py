@@ -18,6 +18,7 @@ from bgrd.errors import DaemonFault, Fault, FileFault, FolderFault, FolderUnavai
 from bgrd.escape import shown
 
 __all__ = [
+    "PLACES_OWN",
     "closed_on_error",
     "file_fault",
     "folder_fault",
@@ -48,6 +49,14 @@ _GONE = frozenset(
         errno.ENXIO,
     },
 )
+PLACES_OWN = (_GONE - {errno.ENOENT, errno.ENOTDIR}) | {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EIO,
+    errno.EREMOTEIO,
+}
+"""What a file that is open can meet only because of where it lies."""
 _WORDS = {
     errno.ENOSPC: "is full: make room, bgrd goes on by itself",
     errno.EDQUOT: "is over your disk quota: make room, bgrd goes on by itself",

@@ -32,6 +32,9 @@ from bgrd.escape import shown
 
 __all__ = ["Draft", "Outbox", "candidates"]
 
+_STRAIN_BYTES = 4 * 2**20
+"""More than any file system refuses in one piece while it takes less: what has no room for it is full."""
+
 _LEFTOVER = re.compile(rb"\.bgrd-(?:(?P<job>\d+)-\d+|probe-(?P<pid>\d+))\.tmp(?:\.named|\.2)?")
 
 
@@ -72,6 +75,20 @@ class Outbox:
                 os.fsync(draft.fd)
             finally:
                 drop_draft(draft)
+
+    def strain(self, draft: Draft) -> None:
+        """Prove that a draft could be gone on with, by writing more to it, durably; its bytes are of no use any more.
+
+        What it holds still takes its room meanwhile: a disk, a quota or a share that let a lane down shows itself here,
+        wherever below the outbox the draft lies. Raises as `probe`.
+        """
+        with folder_faults("outbox", self.root):
+            more = memoryview(os.urandom(_STRAIN_BYTES))  # nothing a file system could make smaller
+            at = os.fstat(draft.fd).st_size
+            while more:
+                written = os.pwrite(draft.fd, more, at)
+                more, at = more[written:], at + written
+            os.fsync(draft.fd)
 
     @property
     def rung(self) -> Rung:

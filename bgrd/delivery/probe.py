@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from bgrd.delivery.archive import try_out
 from bgrd.delivery.beneath import folder_faults, opened_directory
 from bgrd.delivery.naming import hidden_probe
-from bgrd.delivery.outbox import Outbox
-from bgrd.errors import Fault
-from bgrd.job import Folder
+from bgrd.delivery.outbox import Draft, Outbox
+from bgrd.errors import Fault, FileFault, FolderFault, UnknownFault
+from bgrd.job import Folder, Job
 
-__all__ = ["probe", "probe_fault"]
+__all__ = ["probe", "probe_fault", "weighed"]
 
 
 def probe(folder: Folder, outbox: Outbox) -> None:
@@ -32,6 +33,22 @@ def _try_archive(folder: Folder, inbox: int) -> None:
         with os.scandir(archive) as entries:
             next(entries, None)
         try_out(archive, source=inbox, spare=hidden_probe(os.getpid()))
+
+
+def weighed(fault: FolderFault, outbox: Outbox, drafts: Sequence[Draft], job: Job) -> Fault:
+    """Give what a lane's word about its folder is worth while the drafts it was given are still there.
+
+    It is the folder's trouble where writing on to them fails here too; then that fault is given. Else it costs its
+    picture alone: that waits once, as the room may have come back just now, and is charged from then on.
+    """
+    try:
+        for draft in drafts:
+            outbox.strain(draft)
+    except Fault as found:
+        return found
+    text = f"its result cannot be written although its folder is well: {fault}"
+    again = job.kind in {FileFault.kind, UnknownFault.kind}
+    return UnknownFault(text) if again else FileFault(text)
 
 
 def probe_fault(folder: Folder, outbox: Outbox) -> Fault | None:

@@ -15,14 +15,14 @@ import os
 import signal
 import sys
 import time
-import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from io import BufferedRandom
 
-from bgrd.delivery.beneath import unusable
+from bgrd.delivery.beneath import PLACES_OWN, unusable
 from bgrd.engine.cage import Cage, enter
 from bgrd.engine.gauge import Gauge
 from bgrd.engine.pipeline import Report, preload, process, verify
+from bgrd.engine.trace import behind, trace
 from bgrd.engine.wire import Answer, Channel, Drop, Faulted, Finished, Hashed, Hello, Load, Loaded, Work
 from bgrd.errors import ChangedFault, Fault, FileFault, FolderFault, InputFault, MemoryFault, ModelFault, UnknownFault
 from bgrd.job import Recipe
@@ -77,8 +77,7 @@ class Lane:
                     text = f"a lane cannot do {type(message).__name__}"
                     raise UnknownFault(text)
         except Fault as fault:
-            cause = fault.__cause__
-            self._send_fault(job, model, fault, trace="" if cause is None else f"{type(cause).__name__}: {cause}")
+            self._send_fault(job, model, fault, trace=behind(fault))
         except MemoryError:
             text = "there was not enough memory to work on it"
             self._send_fault(job, model, MemoryFault(text))
@@ -86,7 +85,7 @@ class Lane:
             raise  # the parent is gone: nobody to tell
         except Exception as error:  # noqa: BLE001 - the one broad except: a picture must not end the lane unexplained
             text = f"{type(error).__name__}: {error}"
-            self._send_fault(job, model, UnknownFault(text), trace=_trace(error))
+            self._send_fault(job, model, UnknownFault(text), trace=trace(error))
 
     def _send_fault(self, job: int, model: str, fault: Fault, *, trace: str = "") -> None:
         if job == 0:
@@ -254,24 +253,14 @@ def _outbox_faults() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno is None or isinstance(error, ConnectionError):
-            raise  # Pillow's own, which carry no number, and the parent's end
         if error.errno == errno.ENOMEM:
             raise MemoryError from error
         if error.errno == errno.EFBIG:
             text = "the result would be larger than a picture's result can be"
             raise InputFault(text) from error
+        if error.errno not in PLACES_OWN:
+            raise  # the parent's end, Pillow's own, which carry no number, and calls refused here: nobody foresaw those
         raise FolderFault(unusable(error, place="the outbox")) from error
-
-
-def _trace(error: BaseException) -> str:
-    """Say where an error came from, the last call last: by file and line, as the source cannot be opened any more."""
-    lines = []
-    for frame, line in traceback.walk_tb(error.__traceback__):
-        lines.append(f"{frame.f_code.co_filename}:{line} in {frame.f_code.co_name}\n")
-    cause = error.__cause__ or error.__context__
-    before = f"{_trace(cause)}from that:\n" if cause is not None else ""
-    return f"{before}{''.join(lines)}{type(error).__name__}: {error}\n"
 
 
 def main(arguments: list[str]) -> int:

@@ -8,13 +8,31 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from bgrd.engine.slot import Slot
+from bgrd.engine.slot import Slot, Stage
 from bgrd.engine.wire import Faulted, Finished, Hashed, Hello, Loaded, Message
+from bgrd.errors import (
+    ChangedFault,
+    FileFault,
+    FolderFault,
+    FormatFault,
+    IncompleteFault,
+    InputFault,
+    MemoryFault,
+    ModelFault,
+    UnknownFault,
+)
 from bgrd.escape import line
 
 __all__ = ["harmless", "objection"]
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+
+_ANYWHERE = frozenset(fault.kind for fault in (InputFault, FormatFault, IncompleteFault, MemoryFault, UnknownFault))
+_IN_STAGE: dict[Stage, frozenset[str]] = {
+    "read": frozenset({FileFault.kind, ChangedFault.kind}),
+    "work": frozenset({FolderFault.kind}),
+}
+"""The source is read before the parent's answer, results are written after it."""
 
 
 def objection(message: Message, slot: Slot) -> str:
@@ -32,7 +50,7 @@ def objection(message: Message, slot: Slot) -> str:
         case Faulted(job=0):
             fits = message.model in slot.loading
         case Faulted():
-            fits = message.job == slot.job and slot.stage != "load"
+            fits = message.job == slot.job and _may_say(message.kind, slot)
         case _:
             fits = False
     return "" if fits else f"{type(message).__name__} was not to be expected"
@@ -60,6 +78,13 @@ def _has_all_products(message: Finished, slot: Slot) -> bool:
     """Compare with the drafts the lane was given: all descriptors but the first, which is the source."""
     products = len(slot.assignment.descriptors) - 1 if slot.assignment is not None else 0
     return len(message.sizes) == len(message.sha256s) == products and _are_hashes(*message.sha256s)
+
+
+def _may_say(kind: str, slot: Slot) -> bool:
+    """Whether a lane can have met this kind of fault: what is the daemon's or its own end only the parent can tell."""
+    if kind == ModelFault.kind:  # it never took the one it was sent
+        return slot.stage == "read" and slot.assignment is not None and slot.assignment.model.name not in slot.models
+    return slot.stage != "load" and kind in _ANYWHERE | _IN_STAGE.get(slot.stage, frozenset())
 
 
 def _are_hashes(*texts: str) -> bool:
