@@ -18,6 +18,7 @@
         +-- InputFault                too large, damaged, not supported here: failed at once
         |   +-- FormatFault           bytes of no known picture format; may be unwritten yet
         +-- IncompleteFault           truncated, empty, still being written: waits for its grace
+        |   +-- SparseFault           parts never written that may be honest zeros: whole after its grace
         +-- CrashFault                the lane died or was timed out: failed after two
         +-- UnknownFault              anything else: three tries with growing pauses
         +-- ChangedFault              bytes changed while we worked: withdrawn, back to settling
@@ -54,6 +55,7 @@ __all__ = [
     "MemoryFault",
     "ModelFault",
     "NoInputError",
+    "SparseFault",
     "StateError",
     "UnknownFault",
     "UsageError",
@@ -198,6 +200,15 @@ class IncompleteFault(Fault):
     policy = FaultPolicy(charged=False, pauses_seconds=(1.0, 2.0, 5.0, 15.0, 30.0, 60.0))
 
 
+class SparseFault(IncompleteFault):
+    """Parts of a file without compression were never written; they may still arrive, or be zeros that a copy spared.
+
+    Nobody can tell. Once its grace is over it is a picture like any other, whose source goes the way of the policy.
+    """
+
+    kind = "sparse"
+
+
 class CrashFault(Fault):
     """The lane died or ran out of time on this job."""
 
@@ -230,6 +241,7 @@ FAULTS: dict[str, type[Fault]] = {
         InputFault,
         FormatFault,
         IncompleteFault,
+        SparseFault,
         CrashFault,
         UnknownFault,
         ChangedFault,

@@ -27,6 +27,7 @@ from bgrd.errors import (
     InputFault,
     MemoryFault,
     ModelFault,
+    SparseFault,
     UnknownFault,
 )
 from bgrd.job import Result, State
@@ -303,6 +304,24 @@ def test_an_incomplete_picture_waits_for_its_grace_and_is_then_taken_with_its_ho
     closed = works.work()
     assert (closed.outcome, closed.facts["source"]) == ("known", "kept")
     assert works.sources() == {"a.jpg"}
+    works.close()
+
+
+def test_a_sparse_picture_is_whole_after_its_grace(tmp_path: Path) -> None:
+    """What was never written may be zeros that a copy spared: after its grace the source goes the way of the policy."""
+    works = Works(tmp_path, policy="delete")
+    works.drop("a.bmp", b"source")
+    assert works.settle(SparseFault("never written")).outcome == "wait"
+    assert works.nothing().next_due is not None
+    works.offset_seconds = 700
+    prepared = works.fetch()
+    assert prepared.accept_holes
+    assert works.judge(prepared)
+    assert works.commit(prepared).facts["source"] == "deleted"
+    works.drop("a.bmp", b"source")
+    closed = works.work()
+    assert (closed.outcome, closed.facts["source"]) == ("known", "deleted")
+    assert not works.sources()
     works.close()
 
 

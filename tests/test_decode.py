@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from bgrd.errors import Fault, IncompleteFault, InputFault, MemoryFault
+from bgrd.errors import Fault, IncompleteFault, InputFault, MemoryFault, SparseFault
 from bgrd.imaging import decode as module
 from bgrd.imaging.decode import decode, from_image
 from tests.making import (
@@ -251,13 +251,30 @@ def test_a_part_never_written_is_no_picture_yet(name: str) -> None:
     """A hole the file system tells of is incomplete whatever decodes; accepted it is noted, and behind the end none."""
     whole = encoded(noise(24, 16), name)
     for at in (0, len(whole) // 2, len(whole) - 1):
-        with pytest.raises(IncompleteFault, match="not arrived"):
+        with pytest.raises(IncompleteFault, match="arrive"):
             decode(whole, max_pixels=MILLION, hole_at=at)
         notes = decode(whole, max_pixels=MILLION, hole_at=at, accept_holes=True).notes
-        assert sum("holes" in note for note in notes) == 1
+        assert sum("holes" in note or "never written" in note for note in notes) == 1
     if name not in {"TIFF", "BMP", "GIF"}:
         padded = decode(whole + bytes(100), max_pixels=MILLION, hole_at=len(whole))
         assert not [note for note in padded.notes if "holes" in note]
+
+
+def test_zeros_of_a_plain_format_are_no_damage() -> None:
+    """What was never written of a bitmap or a TIFF without compression may be meant; of a compressed one it may not."""
+    plain = [encoded(noise(24, 16, mode=mode), "BMP") for mode in ("RGB", "L")] + [encoded(noise(24, 16), "TIFF")]
+    for whole in plain:
+        with pytest.raises(SparseFault, match="may still arrive"):
+            decode(whole, max_pixels=MILLION, hole_at=100)
+        notes = decode(whole, max_pixels=MILLION, hole_at=100, accept_holes=True).notes
+        assert notes == ("Parts of the file were never written: they count as zeros.",)
+    packed = encoded(noise(24, 16), "TIFF", compression="tiff_lzw")
+    run_lengths = bytearray(plain[1])
+    run_lengths[30] = 1
+    for data in (packed, bytes(run_lengths), encoded(noise(24, 16), "PNG")):
+        with pytest.raises(IncompleteFault) as caught:
+            decode(data, max_pixels=MILLION, hole_at=100)
+        assert caught.type is IncompleteFault
 
 
 def test_memory_that_runs_out_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import subprocess
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from pillow_heif import from_pillow
 
 from bgrd.kernel import first_hole
@@ -63,9 +65,17 @@ def fill(place: Path, data: bytes, part: int) -> None:
         file.write(data[part * size : (part + 1) * size])
 
 
+def check_holes_are_told(place: Path) -> None:
+    """Skip where nobody says what was never written."""
+    with (place / "probe").open("w+b") as probe:
+        os.ftruncate(probe.fileno(), 10**5)
+        if first_hole(probe.fileno(), size=10**5) is None:
+            pytest.skip("the file system does not tell what was never written")
+
+
 def told(daemon: Daemon) -> dict[str, int]:
     """Count how often each file was found incomplete so far."""
-    paths = [event["path"] for event in daemon.events("job.waiting") if event["kind"] == "incomplete"]
+    paths = [event["path"] for event in daemon.events("job.waiting") if event["kind"] in {"incomplete", "sparse"}]
     return {path: paths.count(path) for path in paths}
 
 
@@ -87,10 +97,7 @@ def clean_results(house: House) -> dict[str, bytes]:
 def test_half_a_picture_is_never_published(tmp_path: Path) -> None:
     """Room first, then part after part in any order, each time closed and looked at: one result, of the whole."""
     house = House(tmp_path / "house").folders()
-    with (tmp_path / "probe").open("w+b") as probe:
-        os.ftruncate(probe.fileno(), 10**5)
-        if first_hole(probe.fileno(), size=10**5) is None:
-            pytest.skip("the file system does not tell what was never written")
+    check_holes_are_told(tmp_path)
     assert min(len(picture(suffix)) for suffix in FORMATS) > 3 * PARTS * 4096
     places = {
         house.inbox / f"{room} {suffix.replace('.', '-')}.{suffix.rpartition('.')[2]}": (room, suffix)
@@ -124,4 +131,26 @@ def test_half_a_picture_is_never_published(tmp_path: Path) -> None:
     for name, suffix in names.items():
         assert (house.outbox / name).read_bytes() == clean[suffix]
         assert sightings.seen[name] == {hashlib.sha256(clean[suffix]).hexdigest()}
+    assert not list(house.outbox.glob("_failed/*"))
+
+
+def test_a_sparse_copy_is_whole_after_its_grace(tmp_path: Path) -> None:
+    """A copy that spares blocks of honest zeros waits for its grace; then its result is published and it is deleted."""
+    house = House(tmp_path / "house")
+    house.folders().configure("[defaults]\ngrace_seconds = 2\npolicy = 'delete'\n")
+    check_holes_are_told(tmp_path)
+    image = Image.new("RGB", (560, 400))
+    image.paste(photo(200, 150), (180, 20))
+    names = {"bitmap.bmp": "BMP", "plain.tif": "TIFF"}
+    with Daemon(house) as daemon:
+        daemon.ready()
+        for name, kind in names.items():
+            (tmp_path / name).write_bytes(encoded(image, kind))
+            subprocess.run(["cp", "--sparse=always", tmp_path / name, house.inbox / name], check=True)
+        daemon.done(names)
+        assert told(daemon).keys() == {event["path"] for event in daemon.events("job.done")}
+        assert {event["source"] for event in daemon.events("job.done")} == {"deleted"}
+        assert daemon.stop() == 0
+    assert not list(house.inbox.iterdir())
+    assert sorted(house.results()) == ["bitmap.png", "plain.png"]
     assert not list(house.outbox.glob("_failed/*"))

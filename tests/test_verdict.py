@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bgrd.engine.verdict import judge
+from bgrd.engine.verdict import judge, takes_holes
 from bgrd.errors import (
     FAULTS,
     ChangedFault,
@@ -21,6 +21,7 @@ from bgrd.errors import (
     InputFault,
     MemoryFault,
     ModelFault,
+    SparseFault,
     UnknownFault,
 )
 from bgrd.job import Job, State, Version
@@ -85,6 +86,15 @@ def test_a_first_try_after_the_grace_is_not_the_last() -> None:
     """A file that waited its turn for longer than its grace is tried once more, as one that may have holes."""
     first = judge(IncompleteFault("holes"), job(), now=9000, grace_seconds=600)
     assert (first.action, first.kind, first.due) == ("wait", "incomplete", 9001)
+
+
+def test_what_was_never_written_waits_out_its_grace_under_its_own_word() -> None:
+    """So that what follows the grace can tell a sparse file from one with holes."""
+    for age, kind in ((0, ""), (590, "sparse"), (8000, "")):
+        verdict = judge(SparseFault("never written"), job(kind=kind), now=1000 + age, grace_seconds=600)
+        assert (verdict.action, verdict.kind) == ("wait", "sparse")
+    assert takes_holes(job(kind="sparse"), now=1600, grace_seconds=600)
+    assert not takes_holes(job(kind="sparse"), now=1599, grace_seconds=600)
 
 
 def test_memory_runs_alone_once() -> None:

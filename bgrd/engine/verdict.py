@@ -14,6 +14,7 @@ from bgrd.errors import (
     FormatFault,
     IncompleteFault,
     MemoryFault,
+    SparseFault,
 )
 from bgrd.job import Job
 
@@ -72,7 +73,7 @@ def judge(fault: Fault, job: Job, *, now: float, grace_seconds: float, settled: 
 
 def takes_holes(job: Job, *, now: float, grace_seconds: float) -> bool:
     """Say whether a job that was incomplete is now to be taken as it is: nothing more of it will come."""
-    return job.kind == IncompleteFault.kind and now - job.admitted >= grace_seconds
+    return job.kind in {IncompleteFault.kind, SparseFault.kind} and now - job.admitted >= grace_seconds
 
 
 def _within_grace(fault: Fault, job: Job, *, now: float, grace_seconds: float) -> Verdict:
@@ -82,14 +83,15 @@ def _within_grace(fault: Fault, job: Job, *, now: float, grace_seconds: float) -
     taken then.
     """
     age = now - job.admitted
+    kind = fault.kind if isinstance(fault, SparseFault) else IncompleteFault.kind
     pauses = IncompleteFault.policy.pauses_seconds
-    if age >= grace_seconds and job.kind != IncompleteFault.kind:
-        return Verdict(action="wait", reason=f"incomplete: {fault}", kind="incomplete", due=now + pauses[0])
+    if age >= grace_seconds and job.kind != kind:
+        return Verdict(action="wait", reason=f"incomplete: {fault}", kind=kind, due=now + pauses[0])
     if age < grace_seconds:  # a negative age is a clock set back: the wait only gets longer
         pause = next((pause for pause in pauses if pause > age), pauses[-1])
         due = min(now + pause, job.admitted + grace_seconds)
-        return Verdict(action="wait", reason=f"incomplete: {fault}", kind="incomplete", due=due)
-    return Verdict(action="fail", reason=f"incomplete: {fault}", kind="incomplete", charged=True)
+        return Verdict(action="wait", reason=f"incomplete: {fault}", kind=kind, due=due)
+    return Verdict(action="fail", reason=f"incomplete: {fault}", kind=kind, charged=True)
 
 
 def _pause(action: Literal["wait", "retry"], fault: Fault, job: Job, now: float) -> Verdict:

@@ -4,8 +4,10 @@ Decoders prove too little: a baseline JPEG with a hole of zeros decodes without 
 an AVIF.
 What lies after the end of the first image is allowed (motion photos, padded camera files).
 
-Residual risks: a hole in a BMP or an uncompressed TIFF is black, and black is a legitimate picture. A JPEG whose
-writer closed it early with an end marker is taken as complete.
+Residual risks: a hole in a BMP or an uncompressed TIFF is black, and black is a legitimate picture. Where the file
+system tells of the hole, such a file waits for its grace, since it may still be filled; then it is taken for whole,
+as copies spare blocks of honest zeros: a copy that was given up half done is then published with a black part.
+A JPEG whose writer closed it early with an end marker is taken as complete.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import numpy as np
 from bgrd.errors import IncompleteFault, InputFault
 from bgrd.imaging import jpeg
 
-__all__ = ["HOLE_BYTES", "Extent", "extent", "has_gap", "has_hole", "sniff"]
+__all__ = ["HOLE_BYTES", "Extent", "extent", "has_gap", "has_hole", "is_plain", "sniff"]
 
 HOLE_BYTES = 32 * 1024
 """So many zeros in a row inside compressed data are a part that never arrived."""
@@ -85,6 +87,15 @@ def _sniff_iso(head: bytes) -> str | None:
     if brands & _AVIF_BRANDS:
         return "AVIF"
     return "HEIF" if brands & _HEIF_BRANDS else None
+
+
+def is_plain(data: bytes) -> bool:
+    """Whether a BMP is not compressed, so that zeros in it are pixels. Source: BITMAPINFOHEADER, biCompression."""
+    return data[14:15] == b"\x0c" or int.from_bytes(data[30:34], "little") in _PLAIN_BMP
+
+
+_PLAIN_BMP = frozenset({0, 3, 6})
+"""BI_RGB, BI_BITFIELDS and BI_ALPHABITFIELDS."""
 
 
 def _parts() -> Iterator[int]:

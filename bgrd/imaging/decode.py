@@ -22,7 +22,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from bgrd.errors import FormatFault, IncompleteFault, InputFault
+from bgrd.errors import FormatFault, IncompleteFault, InputFault, SparseFault
 from bgrd.imaging import complete, jpeg, png, tiff
 from bgrd.imaging.colour import to_rgb
 from bgrd.imaging.complete import sniff
@@ -35,6 +35,7 @@ __all__ = ["decode", "from_image", "preload", "sniff"]
 _HEAD_BYTES = 64
 _MOST_DPI = 100_000.0
 _HOLES = "The file has holes of zeros: part of the picture may be wrong."
+_SPARSE = "Parts of the file were never written: they count as zeros."
 
 _READERS: dict[str, type[ImageFile]] = {
     "JPEG": JpegImageFile,
@@ -60,7 +61,7 @@ _UPRIGHT = {
 
 @dataclass(slots=True, kw_only=True)
 class _Source:
-    """What the bytes say before a decoder sees them."""
+    """What the bytes say before a decoder sees them; `plain` says that zeros among them may well be pixels."""
 
     name: str
     data: bytes
@@ -68,6 +69,7 @@ class _Source:
     bits: int = 8
     size: tuple[int, int] | None = None
     end: int | None = None
+    plain: bool = False
     notes: list[str] = field(default_factory=list)
 
 
@@ -76,12 +78,13 @@ def decode(data: bytes, *, max_pixels: int, accept_holes: bool = False, hole_at:
 
     `hole_at` is where the file system says that the first part begins that was never written. `accept_holes` takes a
     file that decodes in spite of that, or of zeros where data should be, and notes it. Raises InputFault (no picture,
-    too large, damaged, not supported here), IncompleteFault (empty, truncated, holes), MemoryFault.
+    too large, damaged, not supported here), IncompleteFault (empty, truncated, holes; SparseFault where zeros may be
+    meant), MemoryFault.
     """
     with judged(data) as suspicion:
         source = _examined(data, accept_holes=accept_holes, max_pixels=max_pixels)
         if hole_at is not None and hole_at < (source.end or len(data)):
-            _hole(source.notes, accept=accept_holes)
+            _hole(source.notes, accept=accept_holes, plain=source.plain)
         return _picture(_opened(source, max_pixels, suspicion), source)
 
 
@@ -110,9 +113,10 @@ def _examined(data: bytes, *, accept_holes: bool, max_pixels: int) -> _Source:
             message = "BigTIFF files in big-endian order cannot be read here."
             raise InputFault(message)
         notes = ["The first of several pages."] if page.several else []
-        return _Source(name=name, data=data, bits=page.bits, notes=notes)
+        return _Source(name=name, data=data, bits=page.bits, plain=page.plain, notes=notes)
     found = complete.extent(data, name)
     source = _Source(name=name, data=jpeg.lean(data, found.surplus), size=found.size, end=found.end)
+    source.plain = name == "BMP" and complete.is_plain(data)
     if found.size:
         _check_size(found.size, max_pixels)
     if complete.has_hole(data, found):
@@ -124,13 +128,17 @@ def _examined(data: bytes, *, accept_holes: bool, max_pixels: int) -> _Source:
     return source
 
 
-def _hole(notes: list[str], *, accept: bool) -> None:
+def _hole(notes: list[str], *, accept: bool, plain: bool = False) -> None:
     """Refuse a file with holes, or note them, once."""
+    if plain and not accept:
+        message = "Parts of the file were never written; they may still arrive."
+        raise SparseFault(message)
     if not accept:
         message = "The file has holes of zeros; parts of it have not arrived yet."
         raise IncompleteFault(message)
-    if _HOLES not in notes:
-        notes.append(_HOLES)
+    note = _SPARSE if plain else _HOLES
+    if note not in notes:
+        notes.append(note)
 
 
 def _examined_png(data: bytes) -> _Source:

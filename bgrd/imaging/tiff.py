@@ -33,10 +33,11 @@ _MOST_REPEATED = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pages:
-    """What the first directory says: bits per sample, and whether another page follows."""
+    """What the first directory says: bits per sample, whether another page follows, whether nothing is compressed."""
 
     bits: int
     several: bool
+    plain: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +91,8 @@ def _first_page(data: bytes) -> Pages:
     _check_parts(values.get(_STRIPS, ()), values.get(_STRIP_SIZES, ()), len(data))
     _check_parts(values.get(_TILES, ()), values.get(_TILE_SIZES, ()), len(data))
     _check_cover(values)
-    return Pages(bits=max(values.get(_BITS, (1,)), default=1), several=following != 0)
+    plain = values.get(_COMPRESSION, (1,))[:1] == (1,)
+    return Pages(bits=max(values.get(_BITS, (1,)), default=1), several=following != 0, plain=plain)
 
 
 def _values(data: bytes, at: int, *, layout: _Layout, kind: int, length: int) -> tuple[int, ...]:
