@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import io
+import math
 import resource
 import subprocess
 import sys
 from pathlib import Path
+from typing import cast
 
 import pytest
-from pillow_heif import from_pillow
+from PIL.ImageFile import ImageFile
+from pillow_heif import HeifImageFile, from_bytes, from_pillow
 
-from bgrd.imaging.room import has_room, most_bytes
+from bgrd.engine.capacity import LANE_BYTES
+from bgrd.imaging.room import has_room, most_bytes, rarer
 from tests.making import encoded
 from tests.scenes import photo
 
@@ -86,3 +90,59 @@ def test_a_shortage_is_never_called_damage(name: str, tmp_path: Path) -> None:
     assert len(said) == len(allowed)
     assert set(said) <= {"memory", "done"}, said
     assert said[0] == "memory"
+
+
+HEIFS = {
+    "HEIF": ("RGB", 420),
+    "full HEIF": ("RGB", 444),
+    "full HEIF with opacity": ("RGBA", 444),
+    "deep HEIF": ("RGB;16", 420),
+    "deep full HEIF": ("RGB;16", 444),
+    "deep full HEIF with opacity": ("RGBA;16", 444),
+}
+
+
+@pytest.mark.parametrize("name", HEIFS)
+def test_room_for_a_heif_is_enough_for_it(name: str, tmp_path: Path) -> None:
+    """Its decoder would end the process: the figure of its kind lets it through, and it is done in so much memory."""
+    mode, chroma = HEIFS[name]
+    image = photo(200, 150).resize((1600, 1200)).convert(mode.partition(";")[0])
+    pixels = image.tobytes()
+    if ";" in mode:
+        pixels = b"".join(bytes((0, value)) for value in pixels)
+    stream = io.BytesIO()
+    from_bytes(mode, image.size, pixels).save(stream, quality=20, chroma=chroma, enc_params={"preset": "ultrafast"})
+    (tmp_path / "picture").write_bytes(stream.getvalue())
+    opened = cast("type[ImageFile]", HeifImageFile)(stream)
+    kind = rarer("HEIF", mode=opened.mode, info=opened.info)
+    assert kind == name.removesuffix(" with opacity")
+    allowed = str(most_bytes(image.size, kind) + 2**20)
+    command = [sys.executable, "-c", CRAMPED, str(tmp_path / "picture"), allowed]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, cwd=REPOSITORY).stdout.split()
+    assert said == ["done"]
+
+
+LOADED = """
+import resource, sys
+from pathlib import Path
+import bgrd
+from bgrd.engine.pipeline import preload
+from bgrd.imaging.room import has_room
+from bgrd.models.session import Session
+preload()
+model = Path(bgrd.__file__).parent / "models/data/bgrd-lite.onnx"
+session = Session(model.read_bytes(), spec=None, threads=1, name="bgrd-lite")
+session.trial()
+resource.setrlimit(resource.RLIMIT_DATA, (int(sys.argv[1]), resource.RLIM_INFINITY))
+print([has_room(int(most)) for most in sys.argv[2:]])
+"""
+"""A lane at rest, with its model."""
+
+
+def test_a_lane_has_room_for_what_phones_take() -> None:
+    """Pictures of 50 megapixels that would be refused untried fit into what a lane has beside its light model."""
+    side = math.isqrt(50_000_000)
+    wanted = [most_bytes((side, side), kind) for kind in ("HEIF", "deep HEIF")]
+    command = [sys.executable, "-c", LOADED, str(LANE_BYTES), *map(str, wanted), str(LANE_BYTES)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, cwd=REPOSITORY).stdout.strip()
+    assert said == "[True, True, False]"

@@ -13,7 +13,7 @@ from pathlib import Path
 __all__ = ["LANE_BYTES", "Capacity", "Limits", "lanes_and_threads", "measure"]
 
 LANE_BYTES = 700 * 2**20
-"""What a lane with a light model and a picture of 50 megapixels takes."""
+"""What a lane with a light model and a picture of 50 megapixels takes, of the kinds cameras and phones write."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,12 +44,12 @@ class Suspicion:
     wanted: int = 0
     hidden: bool = False
 
-    def expect(self, size: tuple[int, int], name: str) -> None:
+    def expect(self, size: tuple[int, int], name: str, *, kind: str = "") -> None:
         """Remember what the picture needs where that cannot be had; it may still turn out to need less.
 
-        Raises MemoryError at once for a format whose decoder would end the process.
+        `kind` is the format's `rarer` name. Raises MemoryError at once where the decoder would end the process.
         """
-        wanted = most_bytes(size, name)
+        wanted = most_bytes(size, kind or name)
         self.wanted = 0 if has_room(wanted) else wanted
         self.hidden = self.wanted > 0 and name in _HIDING
         if self.wanted and name in _FATAL:

@@ -29,6 +29,7 @@ from bgrd.imaging.complete import sniff
 from bgrd.imaging.damage import Suspicion, judged
 from bgrd.imaging.metadata import BROKEN_METADATA, MOST_EXIF_BYTES, kept_exif
 from bgrd.imaging.picture import Picture
+from bgrd.imaging.room import rarer
 
 __all__ = ["decode", "from_image", "preload", "sniff"]
 
@@ -173,7 +174,8 @@ def _opened(source: _Source, max_pixels: int, suspicion: Suspicion) -> Image.Ima
         suspicion.expect(source.size, source.name)
     image = _reader(source.name)(io.BytesIO(source.data))
     _check_size(image.size, max_pixels)
-    suspicion.expect(image.size, source.name)
+    kind = rarer(source.name, mode=image.mode, info=image.info)
+    suspicion.expect(image.size, source.name, kind=kind)
     if source.name in {"WEBP", "AVIF"} and getattr(image, "is_animated", False):
         source.notes.append("The first frame of an animation.")
     if source.name == "HEIF":
