@@ -213,14 +213,14 @@ def test_a_picture_with_holes_is_taken_when_told_so(hands: Hands) -> None:
 
 
 def test_a_part_never_written_is_no_picture_yet(hands: Hands) -> None:
-    """A bitmap whose room was taken and not all filled decodes, to black: it is incomplete, unless told otherwise."""
+    """A bitmap whose room was taken and not all filled decodes, to black: it waits, and its zeros count if told so."""
     data, hole = encoded(noise(99, 99), "BMP"), slice(2 * 4096, 3 * 4096)
     hands.submit(data, unwritten=hole)
     hands.go()
-    assert hands.expect(Faulted).kind == "incomplete"
+    assert hands.expect(Faulted).kind == "sparse"
     hands.submit(data, unwritten=hole, holes=True)
     hands.go()
-    assert any("holes" in note for note in hands.expect(Finished).notes)
+    assert any("never written" in note for note in hands.expect(Finished).notes)
 
 
 def test_a_source_of_another_size_has_changed(hands: Hands) -> None:

@@ -19,6 +19,7 @@ from bgrd.errors import (
     InputFault,
     MemoryFault,
     ModelFault,
+    SparseFault,
     UnknownFault,
 )
 from bgrd.escape import line
@@ -27,7 +28,9 @@ __all__ = ["harmless", "objection"]
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
-_ANYWHERE = frozenset(fault.kind for fault in (InputFault, FormatFault, IncompleteFault, MemoryFault, UnknownFault))
+_ANYWHERE = frozenset(
+    fault.kind for fault in (InputFault, FormatFault, IncompleteFault, SparseFault, MemoryFault, UnknownFault)
+)
 _IN_STAGE: dict[Stage, frozenset[str]] = {
     "read": frozenset({FileFault.kind, ChangedFault.kind}),
     "work": frozenset({FolderFault.kind}),
