@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import socket
 import threading
 from pathlib import Path
@@ -54,6 +55,26 @@ def test_what_is_opened_later_is_not_passed_on(tmp_path: Path) -> None:
         end(starter.start())
         assert seen
         assert file.name not in seen
+    starter.close()
+
+
+def blocked(task: Path) -> int:
+    """Give the signals a thread takes none of, as the kernel's bits."""
+    return int((task / "status").read_text().partition("SigBlk:")[2].split()[0], 16)
+
+
+def test_signals_are_taken_elsewhere() -> None:
+    """Python tells the main loop of a signal through a descriptor, which this thread lacks; a lane takes them again."""
+    before = set(Path("/proc/self/task").iterdir())
+    starter = Starter()
+    (thread,) = set(Path("/proc/self/task").iterdir()) - before
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
+        assert blocked(thread) >> (number - 1) & 1
+    lane = starter.start()
+    lane.channel.receive()
+    assert blocked(Path(f"/proc/{lane.pid}")) == 0
+    lane.channel.close()
+    assert lane.child.wait(20) == 0
     starter.close()
 
 

@@ -272,6 +272,7 @@ def main(arguments: list[str]) -> int:
     # A terminal's signals are the parent's to answer; the process group is our own, this is for those sent by hand.
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # the thread that starts lanes takes no signals
     channel = Channel.adopt(descriptor)
     preload()
     # Image libraries write what they think of broken files to standard error from C, past every log: not into ours.

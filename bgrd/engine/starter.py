@@ -13,6 +13,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import signal
 import socket
 import threading
 from collections.abc import Callable
@@ -89,6 +90,8 @@ class Starter:
         self._there.close()
 
     def _serve(self) -> None:
+        # A signal that is taken on this thread is told to a descriptor of the common table, which may be another here.
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
             ctypes.CDLL(None).unshare(_CLONE_FILES)
         finally:
