@@ -106,7 +106,7 @@ def test_a_watch_that_fails(tmp_path: Path, order: str) -> None:
             daemon.heard("watch.restored")
         (house.inbox / "b.jpg").write_bytes(phone_photo(seed=2))
         daemon.done(["b.jpg"])
-        assert house.status()["folders"]["default"]["watch"] == "inotify"
+        daemon.until(lambda: house.status()["folders"]["default"]["watch"] == "inotify")
         assert daemon.stop() == 0
 
 
