@@ -143,7 +143,7 @@ def test_a_tree_that_is_too_much_for_the_limit(tmp_path: Path) -> None:
         program = world.inside(sys.executable, str(ALTERED), str(tmp_path / "orders"), "5", "run")
         with Daemon(house, program=program) as daemon:
             daemon.ready()
-            assert house.status()["folders"]["default"]["watch"] == "inotify"
+            daemon.until(lambda: house.status()["folders"]["default"]["watch"] == "inotify")
             os.rename(tree, house.inbox / "tree")
             daemon.heard("watch.limit", sysctl="fs.inotify.max_user_watches")
             daemon.done(f"tree/{number}/a.jpg" for number in range(10))
