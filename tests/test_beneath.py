@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -213,3 +215,25 @@ def test_file_faults_are_sentences(number: int, fault: type[Fault], words: str) 
     assert type(found) is fault
     assert words in str(found)
     assert "\n" not in str(found)
+
+
+def test_threads_that_hash_keep_no_memory(tmp_path: Path) -> None:
+    """What a committer reads files into is given back, and not kept by the C library for its thread."""
+    (tmp_path / "file").write_bytes(bytes(5 * 2**20))
+    code = (
+        "import os, sys, threading\n"
+        "from bgrd.delivery.beneath import sha256_of\n"
+        "def resident(): return int(open('/proc/self/statm').read().split()[1]) * os.sysconf('SC_PAGE_SIZE')\n"
+        "fd = os.open(sys.argv[1], os.O_RDONLY)\n"
+        "sha256_of(fd)\n"
+        "before, both = resident(), threading.Barrier(7)\n"
+        "def hash_often():\n"
+        "    for _ in range(5): sha256_of(fd); kept.append(bytes(700))\n"
+        "    both.wait(); both.wait()\n"
+        "kept = []\n"
+        "threads = [threading.Thread(target=hash_often) for _ in range(6)]\n"
+        "for thread in threads: thread.start()\n"
+        "both.wait(); print(resident() - before); both.wait()\n"
+    )
+    words = [sys.executable, "-c", code, str(tmp_path / "file")]
+    assert int(subprocess.run(words, capture_output=True, text=True, check=True).stdout) < 6 * 2**20

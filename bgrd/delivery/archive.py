@@ -16,7 +16,8 @@ from bgrd.steps import passed
 
 __all__ = ["drop_copy", "ensure_room", "store", "try_out"]
 
-_CHUNK_BYTES = 1 << 20
+_CHUNK_BYTES = 1 << 16
+_SPARE_BYTES = 1 << 20
 
 
 def ensure_room(home: int, *, source: int, size: int) -> None:
@@ -27,7 +28,7 @@ def ensure_room(home: int, *, source: int, size: int) -> None:
     if os.fstat(home).st_dev == os.fstat(source).st_dev:
         return
     room = os.fstatvfs(home)
-    if room.f_blocks and room.f_bavail * room.f_frsize < size + _CHUNK_BYTES:
+    if room.f_blocks and room.f_bavail * room.f_frsize < size + _SPARE_BYTES:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 

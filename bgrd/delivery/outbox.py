@@ -33,6 +33,7 @@ from bgrd.escape import shown
 __all__ = ["Draft", "Outbox", "candidates"]
 
 _STRAIN_BYTES = 4 * 2**20
+_CHUNK_BYTES = 1 << 16
 """More than any file system refuses in one piece while it takes less: what has no room for it is full."""
 
 _LEFTOVER = re.compile(rb"\.bgrd-(?:(?P<job>\d+)-\d+|probe-(?P<pid>\d+))\.tmp(?:\.named|\.2)?")
@@ -83,11 +84,10 @@ class Outbox:
         wherever below the outbox the draft lies. Raises as `probe`.
         """
         with folder_faults("outbox", self.root):
-            more = memoryview(os.urandom(_STRAIN_BYTES))  # nothing a file system could make smaller
             at = os.fstat(draft.fd).st_size
-            while more:
-                written = os.pwrite(draft.fd, more, at)
-                more, at = more[written:], at + written
+            end = at + _STRAIN_BYTES
+            while at < end:
+                at += os.pwrite(draft.fd, os.urandom(_CHUNK_BYTES), at)  # nothing a file system could make smaller
             os.fsync(draft.fd)
 
     @property
