@@ -9,14 +9,13 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from bgrd.delivery.beneath import open_regular, opened_directory, sha256_of
+from bgrd.delivery.beneath import CHUNK_BYTES, open_regular, opened_directory, sha256_of
 from bgrd.delivery.ladder import create_draft, drop_draft, move
 from bgrd.delivery.naming import numbered
 from bgrd.steps import passed
 
 __all__ = ["drop_copy", "ensure_room", "store", "try_out"]
 
-_CHUNK_BYTES = 1 << 16
 _SPARE_BYTES = 1 << 20
 
 
@@ -115,7 +114,7 @@ def _pour(source: int, target: int) -> str:
     """Copy a file from its start and give the hex SHA-256 of what was read."""
     digest = hashlib.sha256()
     offset = 0
-    while chunk := os.pread(source, _CHUNK_BYTES, offset):
+    while chunk := os.pread(source, CHUNK_BYTES, offset):
         digest.update(chunk)
         offset += len(chunk)
         rest = memoryview(chunk)

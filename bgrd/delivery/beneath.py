@@ -18,6 +18,7 @@ from bgrd.errors import DaemonFault, Fault, FileFault, FolderFault, FolderUnavai
 from bgrd.escape import shown
 
 __all__ = [
+    "CHUNK_BYTES",
     "PLACES_OWN",
     "closed_on_error",
     "file_fault",
@@ -34,7 +35,7 @@ __all__ = [
 ]
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_CHUNK_BYTES = 1 << 16
+CHUNK_BYTES = 1 << 16
 """Above 128 KiB the C library would keep what was read into, two megabytes for each thread that ever did so."""
 _OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 _GONE = frozenset(
@@ -163,7 +164,7 @@ def sha256_of(fd: int) -> str:
     """Give the hex SHA-256 of a file from its start; leaves the descriptor's offset alone. Raises OSError."""
     digest = hashlib.sha256()
     offset = 0
-    while chunk := os.pread(fd, _CHUNK_BYTES, offset):
+    while chunk := os.pread(fd, CHUNK_BYTES, offset):
         digest.update(chunk)
         offset += len(chunk)
     return digest.hexdigest()

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bgrd.delivery.beneath import (
+    CHUNK_BYTES,
     folder_faults,
     open_directory,
     open_regular,
@@ -33,7 +34,6 @@ from bgrd.escape import shown
 __all__ = ["Draft", "Outbox", "candidates"]
 
 _STRAIN_BYTES = 4 * 2**20
-_CHUNK_BYTES = 1 << 16
 """More than any file system refuses in one piece while it takes less: what has no room for it is full."""
 
 _LEFTOVER = re.compile(rb"\.bgrd-(?:(?P<job>\d+)-\d+|probe-(?P<pid>\d+))\.tmp(?:\.named|\.2)?")
@@ -87,7 +87,7 @@ class Outbox:
             at = os.fstat(draft.fd).st_size
             end = at + _STRAIN_BYTES
             while at < end:
-                at += os.pwrite(draft.fd, os.urandom(_CHUNK_BYTES), at)  # nothing a file system could make smaller
+                at += os.pwrite(draft.fd, os.urandom(CHUNK_BYTES), at)  # nothing a file system could make smaller
             os.fsync(draft.fd)
 
     @property
