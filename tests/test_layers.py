@@ -26,15 +26,16 @@ check | config.example | confined | engine.desk | engine.mailbox | service
 committer | engine.lane | intake.walker
 config.load | delivery.leftovers | delivery.recall | engine.pipeline | intake.rounds
 config.plan | delivery.commit | delivery.premises | delivery.failure | engine.pool | examine | intake.survey
-delivery.claim | engine.blame | engine.scrutiny | journal.journal | journal.repair
+config.recipe | delivery.claim | engine.blame | engine.scrutiny | journal.journal | journal.repair
 delivery.probe | delivery.source | imaging.decode | intake.admission | models.store
 engine.starter | journal.arrivals | journal.outcomes | journal.soundness | journal.turns
 delivery.archive | delivery.notes | delivery.outbox | engine.slot | imaging.png | intake.ears | intake.scan | lock
 delivery.replace | imaging.compose | imaging.encode | imaging.matte | imaging.prepare | imaging.tiff | intake.guard
 intake.attended | intake.lease
 config.settings | delivery.beneath | delivery.ladder | engine.events | engine.listener | engine.process
-engine.verdict | imaging.damage | models.session
-imaging.complete | intake.protocol | intake.settle | intake.watch | journal.ledger | journal.patience | models.catalogue
+config.delivery | config.edge | config.intake | config.output | engine.verdict | imaging.damage | models.session
+config.table | imaging.complete | intake.protocol | intake.settle | intake.watch | journal.ledger | journal.patience
+models.catalogue
 journal.database | telemetry.log
 journal.file
 config.values | delivery.naming | delivery.ownership | engine.capacity | engine.loop | engine.wire | intake.mounts
@@ -50,7 +51,7 @@ OWNERS = {
     "watchdog": {"intake.watch"},
     "sqlite3": {"journal.database", "journal.file", "journal.repair", "journal.salvage"},
     "onnxruntime": {"models.session"},
-    "pydantic": {"config.load", "config.settings"},
+    "pydantic": {f"config.{name}" for name in ("delivery", "edge", "intake", "load", "output", "settings", "table")},
     "pydantic_settings": {"config.load", "config.settings"},
     "structlog": {"telemetry.log"},
     "rich": {"cli.check", "cli.once", "cli.status"},

@@ -8,16 +8,15 @@ from difflib import get_close_matches
 from itertools import combinations
 from pathlib import Path
 
+from bgrd.config.recipe import recipe_of
 from bgrd.config.settings import FolderTable, Options, Settings
-from bgrd.config.values import colour_of
 from bgrd.errors import ConfigError
-from bgrd.job import Folder, ModelChoice, Product, Recipe
+from bgrd.job import Folder, ModelChoice, Recipe
 from bgrd.models.catalogue import ROWS
 from bgrd.models.spec import parse
 
 __all__ = ["arrange", "custom_models", "default_recipe", "folders"]
 
-_WEBP_LEVELS = 6
 _PASSED_ON = sorted(Options.model_fields.keys() & Folder.__dataclass_fields__.keys() - {"failure_notes"})
 """The options a folder takes over as they are."""
 
@@ -37,7 +36,7 @@ def folders(settings: Settings) -> tuple[Folder, ...]:
 
 def default_recipe(settings: Settings) -> Recipe:
     """Give the recipe of `[defaults]`, for pictures that come from no folder. Raises ConfigError."""
-    return _recipe("defaults", settings.defaults)
+    return recipe_of(settings.defaults, where="defaults")
 
 
 def custom_models(settings: Settings) -> dict[str, ModelChoice]:
@@ -186,7 +185,7 @@ def _folder(table: FolderTable, options: Options, *, create: bool) -> Folder:
         inbox=table.inbox,
         outbox=table.outbox,
         archive=table.archive or table.inbox.with_name(table.inbox.name + "-done"),
-        recipe=_recipe(table.name, options),
+        recipe=recipe_of(options, where=f"folder[{table.name}]"),
         failure_notes=notes[options.failure_notes] if options.failure_notes in notes else Path(options.failure_notes),
         create=create,
         **{key: getattr(options, key) for key in _PASSED_ON},
@@ -197,28 +196,3 @@ def _options(settings: Settings, table: FolderTable) -> Options:
     """Give what holds for a folder: its own keys, and those of `[defaults]` for the rest."""
     own = table.model_fields_set & Options.model_fields.keys()
     return settings.defaults.model_copy(update={key: getattr(table, key) for key in own})
-
-
-def _recipe(name: str, options: Options) -> Recipe:
-    """Give the settings that change pixels. Raises ConfigError for a level the format does not have."""
-    if options.format == "webp" and options.level > _WEBP_LEVELS:
-        message = f"folder[{name}].level: must be between 0 and {_WEBP_LEVELS} for webp, is {options.level}"
-        raise ConfigError(message)
-    lossy = options.quality if options.format == "webp" else None
-    products = tuple(
-        Product(
-            kind=kind,
-            format=options.format,
-            colour=colour_of(options.background) if kind == "cutout" else None,
-            level=options.level,
-            quality=lossy if kind == "cutout" else None,
-        )
-        for kind in options.products
-    )
-    return Recipe(
-        model=options.model,
-        threshold=options.threshold,
-        feather=options.feather,
-        metadata=options.metadata,
-        products=products,
-    )

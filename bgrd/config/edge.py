@@ -1,0 +1,30 @@
+"""Which model, and where its edge lies: what decides a picture's opacity."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from bgrd.config.table import Table
+
+__all__ = ["EdgeOptions"]
+
+
+class EdgeOptions(Table):
+    """How opaque each pixel is."""
+
+    model: str = Field(
+        default="bgrd-lite",
+        description="The model: bgrd-lite, u2net, isnet-general-use, modnet, or the name of a [[model]] table.",
+    )
+    threshold: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Where the edge lies between background (0) and subject (1).",
+    )
+    feather: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        description="How wide the edge is: 1 with threshold 0.5 is the model's soft mask as it is, 0 a hard cut.",
+    )
