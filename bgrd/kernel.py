@@ -1,4 +1,4 @@
-"""The few things Linux knows and Python does not say: renameat2, prctl, what a thread waits in, holes, our terminal.
+"""The few things Linux knows and Python does not say: renameat2, prctl, mallopt, what a thread waits in, holes.
 
 Linux only. Every function raises OSError with the kernel's errno, as `os` does.
 """
@@ -17,6 +17,7 @@ __all__ = [
     "blocked_in_file_call",
     "die_with_parent",
     "first_hole",
+    "give_large_blocks_back",
     "in_terminal",
     "rename_exchange",
     "rename_noreplace",
@@ -27,6 +28,8 @@ _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
 _RENAME_EXCHANGE = 2
 _PR_SET_PDEATHSIG = 1
+_M_MMAP_THRESHOLD = -3
+_LARGE_BYTES = 128 * 2**10
 _FS_IOC_FIEMAP = 0xC020660B
 _FIEMAP = struct.Struct("=QQIIII")
 _EXTENT = struct.Struct("=QQQ16xI12x")
@@ -83,6 +86,17 @@ def die_with_parent(signal_number: int) -> None:
     if _libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal_number), 0, 0, 0) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
+
+
+def give_large_blocks_back() -> bool:
+    """Have the C library return every block of 128 KiB or more to the kernel once it is freed; False where it cannot.
+
+    Left alone, glibc raises that bound to the largest block freed so far, and keeps the next of that size among its
+    small ones. Python's table of interned strings, 1.9 MB here, is made anew every few thousand file names: a daemon
+    would keep two or three of them. Source: mallopt(3).
+    """
+    mallopt = getattr(_libc, "mallopt", None)
+    return mallopt is not None and mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES) == 1
 
 
 def blocked_in_file_call(thread: int) -> bool:

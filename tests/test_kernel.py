@@ -109,3 +109,21 @@ def test_what_was_never_written_is_told(tmp_path: Path, take: Callable[[int, int
     assert first_hole(read, size=size) is None
     os.close(read)
     os.close(write)
+
+
+def test_large_blocks_go_back() -> None:
+    """What a large block took is the kernel's again once it is freed, however many came before it."""
+    code = (
+        "import ctypes, os\n"
+        "from bgrd.kernel import give_large_blocks_back\n"
+        "def resident(): return int(open('/proc/self/statm').read().split()[1]) * os.sysconf('SC_PAGE_SIZE')\n"
+        "libc = ctypes.CDLL(None)\n"
+        "libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]\n"
+        "def block(size): place = libc.malloc(ctypes.c_size_t(size)); ctypes.memset(place, 1, size); return place\n"
+        "assert give_large_blocks_back()\n"
+        "libc.free(block(8 * 2**20))\n"
+        "before, large, small = resident(), block(7 * 2**20), block(1000)\n"
+        "libc.free(large); print(resident() - before)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 2**20
