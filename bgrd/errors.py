@@ -2,11 +2,14 @@
 
     BgrdError                     exit code
     +-- UsageError                64  the command line makes no sense
+    +-- ModelFileError            65  a model's file is damaged or not what it should be
     +-- NoInputError              66  a named file or folder is not there
+    +-- FetchError                69  no source gives the file of a model
     +-- CannotCreateError         73  an output cannot be made
     +-- StateError                74  the journal cannot be read or written
     |   +-- JournalError          65  it is damaged, or another program's or version's
-    +-- BusyError                 75  another bgrd holds this state or inbox
+    +-- BusyError                 75  another bgrd holds this state, inbox or download
+    +-- LicenceError              77  a model's licence was not accepted, or access to it not granted
     +-- ConfigError               78  the configuration is wrong; names the key
     +-- Fault                         a job could not be finished; `policy` says what follows
         +-- FolderFault               the folder's: blocked, the job waits, nothing charged
@@ -45,6 +48,7 @@ __all__ = [
     "DaemonFault",
     "Fault",
     "FaultPolicy",
+    "FetchError",
     "FileFault",
     "FolderFault",
     "FolderUnavailable",
@@ -52,8 +56,10 @@ __all__ = [
     "IncompleteFault",
     "InputFault",
     "JournalError",
+    "LicenceError",
     "MemoryFault",
     "ModelFault",
+    "ModelFileError",
     "NoInputError",
     "SparseFault",
     "StateError",
@@ -75,6 +81,24 @@ class UsageError(BgrdError):
     """The command line makes no sense."""
 
     exit_code = os.EX_USAGE
+
+
+class ModelFileError(BgrdError):
+    """A model's file is damaged or not what it should be."""
+
+    exit_code = os.EX_DATAERR
+
+
+class FetchError(BgrdError):
+    """No source gives the file of a model; says what each one answered."""
+
+    exit_code = os.EX_UNAVAILABLE
+
+
+class LicenceError(BgrdError):
+    """A model's licence was not accepted, or its maker has not granted access; says how."""
+
+    exit_code = os.EX_NOPERM
 
 
 class NoInputError(BgrdError):
@@ -112,7 +136,7 @@ class JournalError(StateError):
 
 
 class BusyError(BgrdError):
-    """Another bgrd holds this state directory or inbox; names the holder."""
+    """Another bgrd holds this state directory, inbox or download; names the holder as far as it is known."""
 
     exit_code = os.EX_TEMPFAIL
 

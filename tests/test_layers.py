@@ -36,11 +36,12 @@ config.settings | delivery.beneath | delivery.ladder | engine.events | engine.li
 config.delivery | config.edge | config.intake | config.output | engine.verdict | imaging.damage | models.session
 config.table | imaging.complete | intake.protocol | intake.settle | intake.watch | journal.ledger | journal.patience
 models.catalogue
-models.row
+models.fetch | models.row
+models.connection
 journal.database | telemetry.log
 journal.file
 config.values | delivery.naming | delivery.ownership | engine.capacity | engine.loop | engine.wire | intake.mounts
-models.spec
+models.address | models.anatomy | models.partial | models.spec
 imaging.colour | imaging.metadata | imaging.picture | imaging.quiet | intake.ignore | intake.limit | intake.pace
 engine.cage | engine.shape | engine.trace | imaging.jpeg | imaging.room | journal.diagnosis | journal.salvage
 telemetry.notify | telemetry.status
@@ -55,6 +56,7 @@ OWNERS = {
     "pydantic": {f"config.{name}" for name in ("delivery", "edge", "intake", "load", "output", "settings", "table")},
     "pydantic_settings": {"config.load", "config.settings"},
     "structlog": {"telemetry.log"},
+    "urllib3": {"models.connection"},
     "rich": {"cli.check", "cli.once", "cli.status"},
 }
 """The only modules that may import a heavy library."""
@@ -130,11 +132,11 @@ def test_packages_hold_no_code() -> None:
             assert len(ast.parse(path.read_text()).body) == 1, path
 
 
-def test_the_daemon_loads_no_pixels() -> None:
-    """Importing all that the parent runs brings in neither Pillow nor numpy nor onnxruntime."""
+def test_the_daemon_loads_no_pixels_and_no_network() -> None:
+    """Importing all that the parent runs brings in neither Pillow nor numpy nor onnxruntime, and nothing to fetch."""
     code = (
         "import sys, bgrd, bgrd.cli.main, bgrd.cli.run, bgrd.cli.once, bgrd.cli.check, bgrd.cli.status;"
-        f"print(sorted({PIXELS!r} & sys.modules.keys()))"
+        f"print(sorted({PIXELS | {'urllib3'}!r} & sys.modules.keys()))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
@@ -142,9 +144,8 @@ def test_the_daemon_loads_no_pixels() -> None:
 
 def test_help_loads_no_library() -> None:
     """`bgrd --help` comes from the standard library alone, so that it answers at once."""
-    code = (
-        "import sys, bgrd.cli.main; print(sorted({'pydantic', 'rich', 'structlog', 'watchdog'} & sys.modules.keys()))"
-    )
+    libraries = {"pydantic", "rich", "structlog", "urllib3", "watchdog"}
+    code = f"import sys, bgrd.cli.main; print(sorted({libraries!r} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
