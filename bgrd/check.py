@@ -23,8 +23,7 @@ from bgrd.intake.guard import mount_at
 from bgrd.intake.ignore import ignored_directory
 from bgrd.intake.mounts import is_network, read_mounts, watching
 from bgrd.job import Folder, ModelChoice
-from bgrd.models.catalogue import ROWS
-from bgrd.models.store import find, matches
+from bgrd.models.store import find, matches, variant_of
 from bgrd.question import ask
 
 __all__ = ["Finding", "check", "prepare_folders"]
@@ -129,8 +128,11 @@ def _models(settings: Settings, plan: Sequence[Folder]) -> Iterator[Finding]:
 
 
 def _checksum(choice: ModelChoice, *, known: bool) -> str | None:
-    """Give what a model's checksum has to be: the configured one, or that of the catalogue."""
-    return f"sha256:{choice.sha256}" if choice.sha256 else ROWS[choice.name].variants[0].checksum if known else None
+    """Give what a model's checksum has to be: the configured or recorded one, or that of the catalogue."""
+    if choice.sha256:
+        return f"sha256:{choice.sha256}"
+    listed = variant_of(choice.name) if known else None
+    return listed[1].checksum if listed else None
 
 
 def _model(subject: str, choice: ModelChoice, *, checksum: str | None) -> Finding:

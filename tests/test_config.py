@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from bgrd.config.load import Option, Settings, custom_models, default_path, folders, load, options, strangers
 from bgrd.errors import ConfigError
 from bgrd.job import Folder, Product
+from bgrd.models.index import Entry, change
 
 ONE_FOLDER = """
 [[folder]]
@@ -387,6 +388,29 @@ def test_a_spec_is_checked_and_handed_on(home: Home) -> None:
     assert model.spec == {"name": "mine", "side": 512, "activation": "sigmoid", "stretch": True}
     assert home.error(text.format("softmax")).startswith("PATH: model[mine].stretch: makes no sense after softmax")
     assert home.error(text.format("no")).startswith("PATH: model[mine].activation: must be one of")
+
+
+def test_a_variant_of_a_known_model(home: Home) -> None:
+    """`model:variant` is let through where the model is known: whether the file is there is not the file's question."""
+    (folder,) = folders(home.load(ONE_FOLDER + 'model = "u2net:int8"'))
+    assert folder.recipe.model == "u2net:int8"
+
+
+def test_an_installed_model_is_known(home: Home) -> None:
+    """What was added under a name of its own may be used by that name, and is listed where another is not known."""
+    place = home.path / ".local/share/bgrd/models"
+    place.mkdir(parents=True)
+    change(place, lambda entries: entries.update(mine=Entry(name="mine", file_name="m", sha256="", size=1, origin="")))
+    assert folders(home.load(ONE_FOLDER + 'model = "mine"'))[0].recipe.model == "mine"
+    assert home.error(ONE_FOLDER + 'model = "zzz"').endswith("resunet50, mine")
+    (place / "models.json").write_text("{")
+    home.load(ONE_FOLDER + 'model = "zzz"')  # what cannot be told now is no mistake of the configuration
+
+
+@pytest.mark.parametrize("mirror", ["my.server", "ftp://x/", "https://", "https://x/?a=b", "https://x y/", 3])
+def test_a_mirror_is_a_web_address(mirror: object, home: Home) -> None:
+    """Anything else is told with what it may be."""
+    assert "PATH: model_mirrors" in home.error(f"model_mirrors = [{json.dumps(mirror)}]")
 
 
 def test_a_model_nobody_knows(home: Home) -> None:

@@ -36,7 +36,7 @@ config.settings | delivery.beneath | delivery.ladder | engine.events | engine.li
 config.delivery | config.edge | config.intake | config.output | engine.verdict | imaging.damage | models.session
 config.table | imaging.complete | intake.protocol | intake.settle | intake.watch | journal.ledger | journal.patience
 models.catalogue
-models.fetch | models.row
+models.fetch | models.index | models.row
 models.connection
 journal.database | telemetry.log
 journal.file

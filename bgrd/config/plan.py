@@ -1,4 +1,7 @@
-"""From settings to plain folders and models, and whether they can live together; checks texts only."""
+"""From settings to plain folders and models, and whether they can live together; checks texts.
+
+Only for a model that neither the catalogue nor the configuration knows is the world asked: it may be installed.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from bgrd.errors import ConfigError
 from bgrd.job import Folder, ModelChoice, Recipe
 from bgrd.models.catalogue import ROWS
 from bgrd.models.spec import parse
+from bgrd.models.store import installed_names
 
 __all__ = ["arrange", "custom_models", "default_recipe", "folders"]
 
@@ -30,7 +34,7 @@ def folders(settings: Settings) -> tuple[Folder, ...]:
     create = "folder" not in settings.model_fields_set
     plain = [_folder(table, _options(settings, table), create=create) for table in settings.folder]
     for folder in plain:
-        _refuse_unknown_model(folder, known)
+        _refuse_unknown_model(folder, known, settings.models_directory)
     return arrange(plain, aside=(settings.state_directory, settings.models_directory))
 
 
@@ -74,10 +78,18 @@ def arrange(folders: Sequence[Folder], *, aside: Sequence[Path]) -> tuple[Folder
     return tuple(replace(folder, excluded=_below(folder.inbox, every)) for folder in folders)
 
 
-def _refuse_unknown_model(folder: Folder, known: Sequence[str]) -> None:
-    """Raise ConfigError where nobody knows the folder's model."""
+def _refuse_unknown_model(folder: Folder, known: Sequence[str], directory: Path) -> None:
+    """Raise ConfigError where nobody knows the folder's model, or whose variant it is.
+
+    A model whose file is not there is known: its folder waits for it. What is installed is asked for only where the
+    name says nothing to us; where that cannot be told now, the name is let through.
+    """
     name = folder.recipe.model
-    if name not in known:
+    if name in known or name.partition(":")[0] in known:
+        return
+    installed = installed_names(directory)
+    if installed is not None and not {name, name.partition(":")[0]} & installed:
+        known = [*known, *sorted(installed - set(known))]
         close = get_close_matches(name, known, n=1)
         hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
         message = f"folder[{folder.name}].model: must be the name of a model, is {name!r}; {hint}"

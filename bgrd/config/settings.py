@@ -16,7 +16,7 @@ from bgrd.config.delivery import DeliveryOptions
 from bgrd.config.edge import EdgeOptions
 from bgrd.config.intake import IntakeOptions
 from bgrd.config.output import OutputOptions
-from bgrd.config.table import DAY, HOUR, Name, Place, Size, Table, some
+from bgrd.config.table import DAY, HOUR, Mirror, Name, Place, Size, Table, some
 
 __all__ = [
     "DEFAULT_FOLDER",
@@ -79,6 +79,11 @@ class Settings(BaseSettings, Table):
     )
     models_directory: Place = Field(
         default=Path("$XDG_DATA_HOME/bgrd/models"), description="Where models other than the built-in one are kept."
+    )
+    model_mirrors: tuple[Mirror, ...] = Field(
+        default=(),
+        description='Where `bgrd models pull` looks first, as "https://my.server/models/"; the file name is appended. '
+        "Whoever serves it, the checksum decides.",
     )
     lanes: int = Field(
         default=0, ge=0, le=64, description="How many pictures are worked on at once; 0: by the machine."

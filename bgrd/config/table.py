@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationInfo, field_validator
 
 from bgrd.config.values import place_of, size_of
 
-__all__ = ["DAY", "HOUR", "Name", "Place", "Size", "Table", "some"]
+__all__ = ["DAY", "HOUR", "Mirror", "Name", "Place", "Size", "Table", "some"]
 
 HOUR = 3600.0
 DAY = 24 * HOUR
@@ -20,6 +21,15 @@ def _name(value: str) -> str:
     """Refuse names that could not be shown in one piece in a log line or typed in a command."""
     if not 1 <= len(value) <= 64 or not value.isprintable() or set(value) & set("/[]") or value != value.strip():
         message = f"must be 1 to 64 printable characters without / [ ], is {value!r}"
+        raise ValueError(message)
+    return value
+
+
+def _mirror(value: str) -> str:
+    """Refuse what is no web address of a directory."""
+    parts = urlsplit(value) if value.isprintable() and " " not in value else urlsplit("")
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        message = f"must be an address like https://my.server/models/, is {value!r}"
         raise ValueError(message)
     return value
 
@@ -35,6 +45,7 @@ def some(value: tuple[_Item, ...]) -> tuple[_Item, ...]:
 Place = Annotated[Path, BeforeValidator(place_of)]
 Size = Annotated[int, BeforeValidator(size_of)]
 Name = Annotated[str, AfterValidator(_name)]
+Mirror = Annotated[str, AfterValidator(_mirror)]
 
 
 class Table(BaseModel):

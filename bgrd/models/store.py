@@ -1,45 +1,95 @@
-"""Where a model's file lies, and whether it is the file it should be. Loads nothing."""
+"""Where a model's file lies, and whether it is the file it should be. Loads nothing, fetches nothing."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from bgrd.errors import SHORTAGES, ConfigError, DaemonFault, ModelFault
 from bgrd.job import ModelChoice
-from bgrd.models.catalogue import BUILT_IN, ROWS, Row, Variant
+from bgrd.models import index
+from bgrd.models.catalogue import BUILT_IN, ROWS
+from bgrd.models.row import Row, Variant
 from bgrd.question import ask
 
-__all__ = ["find", "matches"]
+__all__ = ["PACKAGED", "canonical", "find", "how_to_get", "installed_names", "matches", "variant_of"]
 
-_PACKAGED = Path(__file__).parent / "data"
+PACKAGED = Path(__file__).parent / "data"
+"""Where the built-in model lies."""
 _BLOCK_BYTES = 2**20
+_Answer = TypeVar("_Answer")
 
 
 def find(name: str, *, custom: Mapping[str, ModelChoice], directory: Path) -> ModelChoice:
-    """Say which file `name` means: the user's own models first, then the catalogue; the built-in one is in the package.
+    """Say which file `name` means: the user's own models first, then what is installed and the catalogue.
 
-    `directory` holds downloaded models. Raises ModelFault, with what to do, where the name or its file is missing, and
-    DaemonFault where bgrd itself is short of what it takes to look.
+    `name` may be `model:variant`. `directory` holds installed models; the built-in one is in the package. Raises
+    ModelFault, with what to do, where the name or its file is missing, and DaemonFault where bgrd itself is short of
+    what it takes to look.
     """
     if name in custom:
-        return _present(custom[name], f"The file of model {name} is missing: {custom[name].path}.")
-    row = ROWS.get(name)
-    if row is None:
-        known = ", ".join([*ROWS, *custom])
-        message = f"There is no model named {name}; known are {known}."
-        raise ModelFault(message)
-    if not row.variants:
-        message = f"Model {name} comes {row.note}: describe the file in a [[model]] table of the configuration."
-        raise ModelFault(message)
-    variant = row.variants[0]
+        choice = custom[name]
+        if not _asked(name, choice.path, choice.path.is_file):
+            message = f"The file of model {name} is missing: {choice.path}."
+            raise ModelFault(message)
+        return choice
+    name = canonical(name)
     if name == BUILT_IN:
-        return _present(_choice(row, variant, _PACKAGED), "The built-in model is missing: reinstall bgrd.")
-    choice = _choice(row, variant, directory)
-    message = f"Model {name} is not installed: get {variant.sources[0]} and save it as {choice.path}."
-    return _present(choice, message)
+        choice = _listed(ROWS[name], ROWS[name].variants[0], PACKAGED)
+        if not _asked(name, choice.path, choice.path.is_file):
+            message = "The built-in model is missing: reinstall bgrd."
+            raise ModelFault(message)
+        return choice
+    return _asked(name, directory, partial(_installed, name, custom, directory))
+
+
+def canonical(name: str) -> str:
+    """Give a model's name without a variant that is the default one anyway."""
+    base, _colon, wanted = name.partition(":")
+    row = ROWS.get(base)
+    return base if row is not None and row.variants and row.variants[0].name == wanted else name
+
+
+def variant_of(name: str) -> tuple[Row, Variant] | None:
+    """Give the catalogue's row and file for a canonical name, None where it has none."""
+    base, colon, wanted = name.partition(":")
+    row = ROWS.get(base)
+    if row is None:
+        return None
+    found = [variant for variant in row.variants if variant.name == wanted] if colon else list(row.variants[:1])
+    return (row, found[0]) if found else None
+
+
+def how_to_get(name: str, *, custom: Mapping[str, ModelChoice]) -> str:
+    """Give the sentence that says how to come by a model that is not there."""
+    listed = variant_of(name)
+    if listed is not None:
+        licence = "" if listed[0].commercial else " --accept-licence"
+        return f"Model {name} is not installed: run `bgrd models pull {name}{licence}`."
+    base, colon, wanted = name.partition(":")
+    if colon and wanted == "int8" and (base in ROWS or base in custom):
+        return (
+            f"Model {name} is not installed: run `bgrd models quantize {base} --calibrate FOLDER` on your own photos."
+        )
+    if colon and base in ROWS:
+        told = ", ".join(f"{base}:{variant.name}" for variant in ROWS[base].variants) or "none"
+        return f"There is no model named {name}; variants of {base} are {told}."
+    if name in ROWS:
+        return f"Model {name} comes {ROWS[name].note}: run `bgrd models add FILE --name {name}`."
+    known = ", ".join([*ROWS, *custom])
+    return f"There is no model named {name}; known are {known}, and what `bgrd models add FILE` installs."
+
+
+def installed_names(directory: Path) -> frozenset[str] | None:
+    """Give the names of what `models add` and its like have installed; None where that cannot be told now."""
+    try:
+        return frozenset(ask(directory, partial(index.read, directory)))
+    except (OSError, ModelFault):
+        return None
 
 
 def matches(fd: int, checksum: str) -> bool:
@@ -58,26 +108,44 @@ def matches(fd: int, checksum: str) -> bool:
     return digest.hexdigest() == wanted.lower()
 
 
-def _choice(row: Row, variant: Variant, directory: Path) -> ModelChoice:
+def _installed(name: str, custom: Mapping[str, ModelChoice], directory: Path) -> ModelChoice:
+    """Give what is installed under a canonical name. Raises ModelFault, OSError."""
+    entry = index.read(directory).get(name)
+    listed = variant_of(name)
+    if entry is not None:
+        row = ROWS.get(name.partition(":")[0])
+        spec = row.spec.to_json() if row is not None and row.spec is not None else None
+        path = directory / entry.file_name
+        choice = ModelChoice(name=name, path=path, sha256=entry.sha256, spec=entry.spec or spec)
+    elif listed is not None:
+        choice = _listed(*listed, directory)
+    else:
+        raise ModelFault(how_to_get(name, custom=custom))
+    if not choice.path.is_file():
+        raise ModelFault(
+            how_to_get(name, custom=custom) if listed else f"The file of model {name} is gone: {choice.path}."
+        )
+    return choice
+
+
+def _listed(row: Row, variant: Variant, directory: Path) -> ModelChoice:
+    """Give a file of the catalogue as it would lie in a directory."""
     algorithm, _colon, value = (variant.checksum or "").partition(":")
     return ModelChoice(
-        name=row.name,
+        name=row.name if variant == row.variants[0] else f"{row.name}:{variant.name}",
         path=directory / variant.file_name,
         sha256=value if algorithm == "sha256" else None,
         spec=row.spec.to_json() if row.spec else None,
     )
 
 
-def _present(choice: ModelChoice, message: str) -> ModelChoice:
+def _asked(name: str, about: Path, question: Callable[[], _Answer]) -> _Answer:
+    """Ask on the main loop's behalf: a model on a dead share costs the folders that use it and no others."""
     try:
-        # Asked on the main loop: a model on a dead share costs the folders that use it and no others.
-        there = ask(choice.path, choice.path.is_file)
+        return ask(about, question)
     except OSError as error:
         if error.errno in SHORTAGES:
             text = f"bgrd is short of system resources: {error.strerror}"
             raise DaemonFault(text) from error
-        reason = f"The file of model {choice.name} cannot be reached: {choice.path}: {error.strerror}."
+        reason = f"The file of model {name} cannot be reached: {about}: {error.strerror}."
         raise ModelFault(reason) from error
-    if not there:
-        raise ModelFault(message)
-    return choice
