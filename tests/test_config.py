@@ -405,6 +405,7 @@ def test_an_installed_model_is_known(home: Home) -> None:
     assert home.error(ONE_FOLDER + 'model = "zzz"').endswith("resunet50, mine")
     (place / "models.json").write_text("{")
     home.load(ONE_FOLDER + 'model = "zzz"')  # what cannot be told now is no mistake of the configuration
+    home.load('models_directory = "/not/mounted"\n' + ONE_FOLDER + 'model = "zzz"')
 
 
 @pytest.mark.parametrize("mirror", ["my.server", "ftp://x/", "https://", "https://x/?a=b", "https://x y/", 3])

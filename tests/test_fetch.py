@@ -237,7 +237,7 @@ def test_the_next_source_is_tried(server: FileServer, bench: Bench) -> None:
     arrival = bench.fetch(server.url("/gone.onnx"), server.url())
     assert bench.installed
     assert arrival.url == server.url()
-    assert bench.said == [f"{server.url('/gone.onnx')} answers 404 (Not Found)"]
+    assert bench.said == [f"{server.url('/gone.onnx')} answers 404 (Not Found); trying the next source"]
 
 
 def test_every_failure_is_told(server: FileServer, bench: Bench) -> None:

@@ -16,7 +16,8 @@ ROOT = Path(__file__).parents[1] / "bgrd"
 LAYERS = """
 __main__
 cli.main
-cli.check | cli.once | cli.run | cli.status
+cli.check | cli.models | cli.once | cli.run | cli.status
+cli.install
 daemon
 once | roster
 pulse | signals | station
@@ -24,8 +25,10 @@ engine.dispatch
 engine.rota
 check | config.example | confined | engine.desk | engine.mailbox | service
 committer | engine.lane | intake.walker
-config.load | delivery.leftovers | delivery.recall | engine.pipeline | intake.rounds
-config.plan | delivery.commit | delivery.premises | delivery.failure | engine.pool | examine | intake.survey
+config.load | delivery.leftovers | delivery.recall | engine.pipeline | intake.rounds | models.quantize
+config.plan | models.add | models.inventory | models.pull
+models.shelf
+delivery.commit | delivery.premises | delivery.failure | engine.pool | examine | intake.survey
 config.recipe | delivery.claim | engine.blame | engine.scrutiny | journal.journal | journal.repair
 delivery.probe | delivery.source | imaging.decode | intake.admission | models.store
 engine.starter | journal.arrivals | journal.outcomes | journal.soundness | journal.turns
@@ -52,12 +55,13 @@ engine.gauge | engine.landlock | engine.seccomp | errors | escape | job | kernel
 OWNERS = {
     "watchdog": {"intake.watch"},
     "sqlite3": {"journal.database", "journal.file", "journal.repair", "journal.salvage"},
-    "onnxruntime": {"models.session"},
+    "onnx": {"models.quantize"},
+    "onnxruntime": {"models.quantize", "models.session"},
     "pydantic": {f"config.{name}" for name in ("delivery", "edge", "intake", "load", "output", "settings", "table")},
     "pydantic_settings": {"config.load", "config.settings"},
     "structlog": {"telemetry.log"},
     "urllib3": {"models.connection"},
-    "rich": {"cli.check", "cli.once", "cli.status"},
+    "rich": {"cli.check", "cli.install", "cli.models", "cli.once", "cli.status"},
 }
 """The only modules that may import a heavy library."""
 
@@ -119,10 +123,10 @@ def test_a_heavy_library_has_its_owners(library: str) -> None:
 
 
 def test_pixels_stay_in_their_rooms() -> None:
-    """Pillow and numpy are imported by imaging, pipeline and session alone."""
+    """Pillow and numpy are imported by imaging, pipeline, session and quantisation alone."""
     importers = {name for name in modules() if imported(name) & PIXELS}
     rooms = {name for name in importers if not name.startswith("imaging.")}
-    assert rooms <= {"engine.pipeline", "models.session"}
+    assert rooms <= {"engine.pipeline", "models.quantize", "models.session"}
 
 
 def test_packages_hold_no_code() -> None:
@@ -135,7 +139,8 @@ def test_packages_hold_no_code() -> None:
 def test_the_daemon_loads_no_pixels_and_no_network() -> None:
     """Importing all that the parent runs brings in neither Pillow nor numpy nor onnxruntime, and nothing to fetch."""
     code = (
-        "import sys, bgrd, bgrd.cli.main, bgrd.cli.run, bgrd.cli.once, bgrd.cli.check, bgrd.cli.status;"
+        "import sys, bgrd, bgrd.cli.main, bgrd.cli.run, bgrd.cli.once, bgrd.cli.check, bgrd.cli.models,"
+        "bgrd.cli.status;"
         f"print(sorted({PIXELS | {'urllib3'}!r} & sys.modules.keys()))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

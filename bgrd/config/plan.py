@@ -34,7 +34,7 @@ def folders(settings: Settings) -> tuple[Folder, ...]:
     create = "folder" not in settings.model_fields_set
     plain = [_folder(table, _options(settings, table), create=create) for table in settings.folder]
     for folder in plain:
-        _refuse_unknown_model(folder, known, settings.models_directory)
+        _refuse_unknown_model(folder, known, settings)
     return arrange(plain, aside=(settings.state_directory, settings.models_directory))
 
 
@@ -78,16 +78,17 @@ def arrange(folders: Sequence[Folder], *, aside: Sequence[Path]) -> tuple[Folder
     return tuple(replace(folder, excluded=_below(folder.inbox, every)) for folder in folders)
 
 
-def _refuse_unknown_model(folder: Folder, known: Sequence[str], directory: Path) -> None:
+def _refuse_unknown_model(folder: Folder, known: Sequence[str], settings: Settings) -> None:
     """Raise ConfigError where nobody knows the folder's model, or whose variant it is.
 
     A model whose file is not there is known: its folder waits for it. What is installed is asked for only where the
-    name says nothing to us; where that cannot be told now, the name is let through.
+    name says nothing to us. Where that cannot be told now, the name is let through: a directory that is configured and
+    not there may lie on a share that is not mounted yet.
     """
     name = folder.recipe.model
     if name in known or name.partition(":")[0] in known:
         return
-    installed = installed_names(directory)
+    installed = installed_names(settings.models_directory, expected="models_directory" in settings.model_fields_set)
     if installed is not None and not {name, name.partition(":")[0]} & installed:
         known = [*known, *sorted(installed - set(known))]
         close = get_close_matches(name, known, n=1)

@@ -54,7 +54,8 @@ def fetch(sources: Sequence[Source], partial: Partial, *, checksum: str | None, 
             found = _Download(source, partial, checksum=checksum, pace=pace, teller=teller).run()
         except SourceFailed as failure:
             failures.append((source, failure))
-            teller.say(f"{without_password(source.url)} {failure}")
+            if source is not sources[-1]:
+                teller.say(f"{without_password(source.url)} {failure}; trying the next source")
         else:
             partial.install()
             return Arrival(url=without_password(source.url), digest=found)

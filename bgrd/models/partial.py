@@ -19,7 +19,7 @@ from typing import NoReturn, Self
 
 from bgrd.errors import BusyError, CannotCreateError
 
-__all__ = ["Digest", "Origin", "Partial", "digest", "write_whole"]
+__all__ = ["Digest", "Origin", "Partial", "digest", "leftovers", "write_whole"]
 
 _BLOCK_BYTES = 1 << 16
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -57,8 +57,7 @@ class Partial:
         self.target = target
         self.size = 0
         self.joined = False
-        self._path = target.with_name(f".{target.name}.part")
-        self._notes = target.with_name(f".{target.name}.part.json")
+        self._path, self._notes = leftovers(target)
         self._fd = -1
 
     def __enter__(self) -> Self:
@@ -175,6 +174,11 @@ class Partial:
         for path in paths:
             with suppress(OSError):
                 path.unlink()
+
+
+def leftovers(target: Path) -> tuple[Path, Path]:
+    """Give what may lie beside a file that did not come whole: its bytes, and what is known of them."""
+    return target.with_name(f".{target.name}.part"), target.with_name(f".{target.name}.part.json")
 
 
 def digest(path: Path) -> Digest:

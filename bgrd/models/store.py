@@ -84,9 +84,14 @@ def how_to_get(name: str, *, custom: Mapping[str, ModelChoice]) -> str:
     return f"There is no model named {name}; known are {known}, and what `bgrd models add FILE` installs."
 
 
-def installed_names(directory: Path) -> frozenset[str] | None:
-    """Give the names of what `models add` and its like have installed; None where that cannot be told now."""
+def installed_names(directory: Path, *, expected: bool = False) -> frozenset[str] | None:
+    """Give the names of what `models add` and its like have installed; None where that cannot be told now.
+
+    `expected`: a directory that is not there has gone away, it is not just not made yet.
+    """
     try:
+        if expected and not ask(directory, directory.is_dir):
+            return None
         return frozenset(ask(directory, partial(index.read, directory)))
     except (OSError, ModelFault):
         return None
@@ -116,7 +121,9 @@ def _installed(name: str, custom: Mapping[str, ModelChoice], directory: Path) ->
         row = ROWS.get(name.partition(":")[0])
         spec = row.spec.to_json() if row is not None and row.spec is not None else None
         path = directory / entry.file_name
-        choice = ModelChoice(name=name, path=path, sha256=entry.sha256, spec=entry.spec or spec)
+        choice = ModelChoice(
+            name=name, path=path, sha256=entry.sha256, spec=entry.spec or spec, external=entry.external
+        )
     elif listed is not None:
         choice = _listed(*listed, directory)
     else:

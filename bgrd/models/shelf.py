@@ -1,0 +1,128 @@
+"""Puts files on the shelf and takes them off: which name a file gets, what is written down of it, what goes with it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from bgrd.errors import CannotCreateError, ModelFileError, NoInputError, UsageError
+from bgrd.models import index
+from bgrd.models.catalogue import BUILT_IN, ROWS
+from bgrd.models.index import Entry
+from bgrd.models.partial import Digest, Origin, Partial, digest, leftovers
+from bgrd.models.store import variant_of
+
+__all__ = ["checked_name", "copied", "file_name_for", "readable", "record", "remove"]
+
+_BLOCK_BYTES = 1 << 16
+_LONGEST_NAME = 64
+_LONGEST_BYTES = 160
+"""Of a file's name, so that what is hidden beside it while it comes still has one."""
+
+
+def checked_name(name: str) -> str:
+    """Give a name that somebody wants for a model, or raise UsageError where it could not be one.
+
+    It has to stand in the configuration in one piece, and become a file's name. A colon divides model and variant.
+    """
+    fine = 1 <= len(name) <= _LONGEST_NAME and name.isprintable() and name == name.strip()
+    if not fine or set(name) & set("/[]") or name.startswith("."):
+        message = f"a model's name has 1 to 64 printable characters without / [ ] and no dot in front, not {name!r}"
+        raise UsageError(message)
+    if name == BUILT_IN:
+        message = f"{BUILT_IN} comes with bgrd and stays as it is: choose another name"
+        raise UsageError(message)
+    return name
+
+
+def file_name_for(name: str, entries: Mapping[str, Entry]) -> str:
+    """Give the name under which a model's file is kept: the catalogue's, or one that no other model's has."""
+    if name in entries:
+        return entries[name].file_name
+    listed = variant_of(name)
+    if listed is not None:
+        return listed[1].file_name
+    taken = {entry.file_name for entry in entries.values()}
+    taken |= {variant.file_name for row in ROWS.values() for variant in row.variants}
+    stem = name.replace(":", ".")
+    if len(stem.encode()) > _LONGEST_BYTES or f"{stem}.onnx" in taken:
+        short = stem.encode()[:_LONGEST_BYTES].decode("utf-8", "ignore")
+        stem = f"{short}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return f"{stem}.onnx"
+
+
+def copied(source: Path, target: Path, *, expected: Digest | None = None) -> None:
+    """Copy a file onto the shelf, whole and durable, unless it lies there already.
+
+    Raises NoInputError, CannotCreateError, and ModelFileError where it is not what was `expected`.
+    """
+    with readable(source):
+        if target.exists() and target.samefile(source):
+            return
+        with source.open("rb", buffering=0) as stream, Partial(target) as partial:
+            partial.begin(Origin(url=str(source), validator=None))
+            partial.room_for(os.fstat(stream.fileno()).st_size)
+            while block := stream.read(_BLOCK_BYTES):
+                partial.write(block)
+            if expected is not None and digest(partial.path) != expected:
+                partial.restart()
+                message = f"{source} changed while it was copied: run the same command again"
+                raise ModelFileError(message)
+            partial.install()
+
+
+@contextmanager
+def readable(file: Path) -> Iterator[None]:
+    """Turn what the system says against reading a file into a sentence."""
+    try:
+        yield
+    except OSError as error:
+        message = f"{file} cannot be read: {os.strerror(error.errno or 0)}"
+        raise NoInputError(message) from error
+
+
+def record(directory: Path, entry: Entry) -> None:
+    """Write down what was installed. Raises CannotCreateError, ModelFault."""
+    index.change(directory, lambda entries: entries.update({entry.name: entry}))
+
+
+def remove(directory: Path, name: str) -> tuple[Path, ...]:
+    """Take a model off the shelf, with what of it was still on its way; gives what went.
+
+    Raises UsageError for the built-in one, NoInputError where it is not there, CannotCreateError where it cannot go.
+    """
+    if name == BUILT_IN:
+        message = f"{BUILT_IN} comes with bgrd and cannot be removed"
+        raise UsageError(message)
+    entry, listed = index.read(directory).get(name), variant_of(name)
+    file_name = entry.file_name if entry else listed[1].file_name if listed else None
+    if file_name is None:
+        message = f"no model named {name} is installed"
+        raise NoInputError(message)
+    path = directory / file_name
+    found = [path, *(path.parent / part for part in (entry.external if entry else ())), *leftovers(path)]
+    gone = tuple(one for one in found if _removed(one))
+    if entry is not None:
+        # Last: a file without an entry would be a foreign one, an entry without a file says that it is gone.
+        index.change(directory, lambda entries: entries.pop(name, None))
+        if entry.external:
+            with suppress(OSError):
+                path.parent.rmdir()
+    elif not gone:
+        message = f"model {name} is not installed"
+        raise NoInputError(message)
+    return gone
+
+
+def _removed(path: Path) -> bool:
+    try:
+        path.unlink()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        message = f"{path} cannot be removed: {os.strerror(error.errno or 0)}"
+        raise CannotCreateError(message) from error
+    return True
