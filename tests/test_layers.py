@@ -17,7 +17,7 @@ LAYERS = """
 __main__
 cli.main
 cli.check | cli.models | cli.once | cli.run | cli.status
-cli.install
+cli.install | cli.model_arguments
 daemon
 once | roster
 pulse | signals | station

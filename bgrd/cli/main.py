@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bgrd import __version__
+from bgrd.cli.model_arguments import add_models
 from bgrd.errors import SHORTAGES, BgrdError
 from bgrd.escape import line
 
@@ -101,71 +102,8 @@ def parser() -> argparse.ArgumentParser:
         description="Show folders, counts, and what waits or failed and why.",
     )
     status.add_argument("--json", action="store_true", help="for scripts; odd names carry their exact bytes in base64")
-    _add_models(commands, anywhere)
+    add_models(commands, anywhere)
     return top
-
-
-def _add_models(commands: Any, anywhere: argparse.ArgumentParser) -> None:
-    """Add `bgrd models` with commands of its own."""
-    models = commands.add_parser(
-        "models",
-        help="list, fetch, add, verify and remove models",
-        description="Models other than the built-in one. The daemon never fetches any: a folder whose model is missing "
-        "waits, and goes on by itself once it is there.",
-    )
-    actions = models.add_subparsers(dest="action", required=True, metavar="ACTION")
-
-    def action(name: str, help_text: str, description: str) -> argparse.ArgumentParser:
-        made: argparse.ArgumentParser = actions.add_parser(
-            name, parents=[anywhere], help=help_text, description=description
-        )
-        return made
-
-    listing = action(
-        "list",
-        "every model there is",
-        "Every model, whether it is installed, its licence, and its speed where that was measured here.",
-    )
-    listing.add_argument("--installed", action="store_true", help="only what is installed")
-    info = action("info", "all that is known of one", "Where a model comes from, its licence, checksum and spec.")
-    pull = action(
-        "pull",
-        "fetch one",
-        "Fetch a model of the catalogue: from `model_mirrors`, then from its makers. What "
-        "broke off goes on where it was, and only a file with the right checksum is installed. Proxies come "
-        "from the environment; HF_TOKEN lets in where a model is gated.",
-    )
-    pull.add_argument("--accept-licence", action="store_true", help="I have read its licence and keep to it")
-    pull.add_argument("--no-progress", action="store_true", help="no progress bar, even on a terminal")
-    add = action(
-        "add",
-        "install one from a file, offline",
-        "Install a model from a file. It is told by its checksum, by "
-        "--name, or by the spec it carries; then it is tried, and copied.",
-    )
-    add.add_argument("file", type=Path, metavar="FILE", help="the ONNX file; files of weights beside it come along")
-    add.add_argument("--name", metavar="NAME", help="which model of the catalogue it is, or what to call it")
-    quantize = action(
-        "quantize",
-        "make an int8 variant on your own photos",
-        "Make NAME:int8 from an installed model, "
-        "calibrated on the photos of a folder; every fourth is held back, and speed and difference are "
-        "measured on those before anything is installed. Needs the extra `quantize`.",
-    )
-    quantize.add_argument("--calibrate", type=Path, required=True, metavar="FOLDER", help="photos like those to come")
-    quantize.add_argument("--accept", action="store_true", help="install it without asking, if it is faster")
-    check = action(
-        "verify",
-        "hold what is installed against its checksums",
-        "Read every installed model, or one, and "
-        "hold it against its checksum. Ends with 1 where one is wrong, and says how to mend it.",
-    )
-    check.add_argument("name", nargs="?", metavar="NAME", help="a model; without it all that is installed")
-    remove = action("remove", "delete one", "Delete an installed model, and what came of it so far.")
-    for one in (info, pull, quantize, remove):
-        one.add_argument("name", metavar="NAME", help="a model, or one of its variants as model:variant")
-    for one in (listing, info, check):
-        one.add_argument("--json", action="store_true", help="for scripts")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
