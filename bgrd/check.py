@@ -141,7 +141,7 @@ def _model(subject: str, choice: ModelChoice, *, checksum: str | None) -> Findin
         sound = checksum is None or matches(stream.fileno(), checksum)
     if not sound:
         text = f"{plain(choice.path)} is damaged or another file: its checksum is not {checksum}"
-        return Finding(level="error", subject=subject, text=text, advice="get it again")
+        return Finding(level="error", subject=subject, text=text, advice=f"bgrd models verify {choice.name}")
     proof = "its checksum is right" if checksum else "no checksum is known for it"
     return Finding(level="ok", subject=subject, text=f"{plain(choice.path)}: {proof}")
 

@@ -105,7 +105,7 @@ def test_a_model_of_ones_own(world: World) -> None:
     (world.home / "m.onnx").write_bytes(b"model")
     assert world.found(MINE)["model mine"].text.endswith("no checksum is known for it")
     wrong = world.found(MINE + f'sha256 = "{"0" * 64}"')["model mine"]
-    assert (wrong.level, wrong.advice) == ("error", "get it again")
+    assert (wrong.level, wrong.advice) == ("error", "bgrd models verify mine")
     right = "9372c470eeadd5ecd9c3c74c2b3cb633f8e2f2fad799250a0f70d652b6b825e4"
     assert world.found(MINE + f'sha256 = "{right}"')["model mine"].text.endswith("its checksum is right")
 

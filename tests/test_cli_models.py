@@ -234,6 +234,8 @@ def test_a_file_that_describes_itself_is_added(home: Home) -> None:
     assert home.json("info", "mine")["licence"] == "CC-BY-NC-4.0"
     assert "folder default uses it, and has to name another one" in home.run("remove", "mine")
     assert main(["check"]) == 78
+    home.run("add", home.path / "whatever.onnx")  # what a folder names and nobody knows yet may be installed
+    find("mine", custom={}, directory=home.models)
 
 
 def test_a_file_is_added_under_another_name(home: Home) -> None:
@@ -296,6 +298,9 @@ def test_weights_beside_a_file_come_along(home: Home) -> None:
     assert [path.read_bytes() for path in choice.files] == [
         path.read_bytes() for path in (file, home.path / "large.data")
     ]
+    assert home.json("verify", "mine")[0]["state"] == "right"
+    choice.files[1].write_bytes(b"\0" * choice.files[1].stat().st_size)
+    assert "large.data is damaged" in home.run("verify", "mine", code=1)
     choice.files[1].unlink()
     assert "large.data is gone" in home.run("verify", "mine", code=1)
     home.run("remove", "mine")

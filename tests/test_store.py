@@ -174,7 +174,7 @@ ENTRY: dict[str, Any] = {
     "origin": "",
     "licence": "",
     "spec": None,
-    "external": [],
+    "external": {},
 }
 
 
@@ -190,7 +190,7 @@ ENTRY: dict[str, Any] = {
         json.dumps({"models": [{**ENTRY, "file_name": "/x"}]}),
         json.dumps({"models": [{**ENTRY, "file_name": 3}]}),
         json.dumps({"models": [{**ENTRY, "spec": "x"}]}),
-        json.dumps({"models": [{**ENTRY, "external": [3]}]}),
+        json.dumps({"models": [{**ENTRY, "external": {"../x": ""}}]}),
     ],
 )
 def test_a_damaged_index_is_told(text: str, tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def command(options: argparse.Namespace) -> int:
         "verify": _verify,
         "remove": _remove,
     }
-    settings = load(options.config)
+    settings = load(options.config, any_model=True)
     try:
         return actions[options.action](options, settings)
     except ModelFault as fault:
@@ -164,7 +164,7 @@ def _remove(options: argparse.Namespace, settings: Settings) -> int:
     if name in custom_models(settings):
         message = f"{name} is described in the configuration: take its [[model]] table out"
         raise UsageError(message)
-    users = [folder.name for folder in folders(settings) if canonical(folder.recipe.model) == name]
+    users = [folder.name for folder in folders(settings, any_model=True) if canonical(folder.recipe.model) == name]
     console = _console()
     for path in remove(settings.models_directory, name):
         console.print(f"removed {escape(line(str(path)))}", soft_wrap=True)

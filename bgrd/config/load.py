@@ -85,11 +85,11 @@ def default_path(environ: Mapping[str, str] | None = None) -> Path:
     return expand("$XDG_CONFIG_HOME/bgrd/config.toml", base=Path("/"), environ=environ)
 
 
-def load(path: Path | None = None, *, environ: Mapping[str, str] | None = None) -> Settings:
+def load(path: Path | None = None, *, environ: Mapping[str, str] | None = None, any_model: bool = False) -> Settings:
     """Read the settings from `path`, or from the default path if there is a file, with the environment on top.
 
     Relative paths are relative to the file's folder. Raises ConfigError; what it lets through, `folders` and
-    `custom_models` take.
+    `custom_models` take. `any_model` is for those who are about to install what a folder names: see `folders`.
     """
     environ = os.environ if environ is None else environ
     place = (default_path(environ) if path is None else path).absolute()
@@ -98,7 +98,7 @@ def load(path: Path | None = None, *, environ: Mapping[str, str] | None = None) 
     token = surroundings.set(Surroundings(base=place.parent, environ=environ))
     try:
         settings = Settings(**_merged(values, named))
-        folders(settings)
+        folders(settings, any_model=any_model)
     except ValidationError as error:
         raise ConfigError(_explained(error, place=place, values=_merged(values, named), named=named)) from error
     except ConfigError as error:

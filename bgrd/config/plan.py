@@ -25,15 +25,16 @@ _PASSED_ON = sorted(Options.model_fields.keys() & Folder.__dataclass_fields__.ke
 """The options a folder takes over as they are."""
 
 
-def folders(settings: Settings) -> tuple[Folder, ...]:
+def folders(settings: Settings, *, any_model: bool = False) -> tuple[Folder, ...]:
     """Give the folders as plain values, `[defaults]` inherited. Raises ConfigError where they contradict each other.
 
-    Only the folder that stands in for an empty configuration has `create` set.
+    Only the folder that stands in for an empty configuration has `create` set. `any_model` lets names of models through
+    that nobody knows.
     """
     known = [*ROWS, *custom_models(settings)]
     create = "folder" not in settings.model_fields_set
     plain = [_folder(table, _options(settings, table), create=create) for table in settings.folder]
-    for folder in plain:
+    for folder in plain if not any_model else ():
         _refuse_unknown_model(folder, known, settings)
     return arrange(plain, aside=(settings.state_directory, settings.models_directory))
 

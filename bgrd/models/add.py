@@ -56,8 +56,7 @@ def add(file: Path, *, name: str | None, directory: Path) -> Added:
     if anatomy.outside:
         place = f"{Path(place).stem}/{file.name}"
     path = directory / place
-    for part in anatomy.outside:
-        copied(file.parent / part, path.parent / part)
+    weights = {part: copied(file.parent / part, path.parent / part).sha256 for part in anatomy.outside}
     copied(file, path, expected=found)
     record(
         directory,
@@ -69,7 +68,7 @@ def add(file: Path, *, name: str | None, directory: Path) -> Added:
             origin=f"added from {file}",
             licence=licence,
             spec=None if spec is None or name.partition(":")[0] in ROWS else spec.to_json(),
-            external=anatomy.outside,
+            external=weights,
         ),
     )
     commercial = spec.commercial if spec else True

@@ -12,7 +12,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +31,8 @@ class Entry:
     """One installed file. `name` is what `model = ...` says, `origin` where it came from, in words that may be shown.
 
     `sha256` is that of the bytes as they were installed. `licence` is "" where nobody said. `spec` is what
-    `models.spec.parse` takes, None where the catalogue or the file has it. `external` names the files of weights beside
-    it; a model that has some lies in a directory of its own, so that `file_name` is `directory/file` then.
+    `models.spec.parse` takes, None where the catalogue or the file has it. `external` has the sha256 of each file of
+    weights beside it; a model that has some lies in a directory of its own: `file_name` is `directory/file` then.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Entry:
     origin: str
     licence: str = ""
     spec: dict[str, Any] | None = None
-    external: tuple[str, ...] = ()
+    external: dict[str, str] = field(default_factory=dict)
 
 
 def read(directory: Path) -> dict[str, Entry]:
@@ -87,12 +87,14 @@ def note_speeds(directory: Path, measured: Mapping[str, float]) -> None:
 
 def _entry(values: Mapping[str, Any]) -> Entry:
     """Read one entry. Raises TypeError or ValueError where it is none."""
-    entry = Entry(**{**{field.name: values[field.name] for field in fields(Entry)}, "external": (*values["external"],)})
-    texts = (entry.name, entry.file_name, entry.sha256, entry.origin, entry.licence, *entry.external)
+    entry = Entry(**{one.name: values[one.name] for one in fields(Entry)})
+    weights = [*entry.external, *entry.external.values()]
+    texts = (entry.name, entry.file_name, entry.sha256, entry.origin, entry.licence, *weights)
     if not all(isinstance(text, str) for text in texts) or not isinstance(entry.spec, dict | None):
         message = "an entry has the wrong kind of values"
         raise TypeError(message)
-    if any(part in {"", ".", ".."} for part in entry.file_name.split("/")):
+    parts = [*entry.file_name.split("/"), *entry.external]
+    if any(part in {"", ".", ".."} or "/" in part for part in parts):
         message = "an entry names a file elsewhere"
         raise ValueError(message)
     return entry

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,7 +25,8 @@ class Item:
 
     `size` is in bytes, None where the file is not there. `checksum` is what is published for it, `recorded` the sha256
     it had when it was installed. `spec` is None where only the file has it. `milliseconds` is what a picture was
-    measured to take in it on this machine. `table`: the configuration describes it.
+    measured to take in it on this machine. `external` has the sha256 of each file of weights. `table` says that the
+    configuration describes it.
     """
 
     name: str
@@ -40,7 +41,7 @@ class Item:
     recorded: str | None = None
     spec: dict[str, Any] | None = None
     milliseconds: float | None = None
-    external: tuple[str, ...] = ()
+    external: Mapping[str, str] = field(default_factory=dict)
     table: bool = False
 
     @property
@@ -78,17 +79,20 @@ def verify(item: Item) -> Verdict:
         return Verdict(item=item, state="gone", text=f"{item.path} is gone")
     try:
         found = digest(item.path)
-        missing = [name for name in item.external if not (item.path.parent / name).is_file()]
+        weights = {item.path.parent / name: wanted for name, wanted in item.external.items()}
+        for path, wanted in weights.items():
+            if not path.is_file():
+                return Verdict(item=item, state="damaged", text=f"{path} is gone, which belongs to it")
+            if not digest(path).holds(f"sha256:{wanted}"):
+                return Verdict(item=item, state="damaged", text=f"{path} is damaged or another file")
     except OSError as error:
         return Verdict(item=item, state="damaged", text=f"{item.path} cannot be read: {os.strerror(error.errno or 0)}")
-    if missing:
-        return Verdict(item=item, state="damaged", text=f"{item.path.parent / missing[0]} is gone, which belongs to it")
-    wanted = [f"sha256:{item.recorded}"] if item.recorded else []
-    wanted += [item.checksum] if item.checksum else []
-    wrong = [checksum for checksum in wanted if not found.holds(checksum)]
+    known = [f"sha256:{item.recorded}"] if item.recorded else []
+    known += [item.checksum] if item.checksum else []
+    wrong = [checksum for checksum in known if not found.holds(checksum)]
     if wrong:
         return Verdict(item=item, state="damaged", text=f"{item.path} is damaged or another file: not {wrong[0]}")
-    if not wanted:
+    if not known:
         return Verdict(item=item, state="unknown", text=f"{item.path}: no checksum is known for it")
     return Verdict(item=item, state="right", text=f"{item.path}: its checksum is right")
 
@@ -110,7 +114,7 @@ def _of_row(row: Row, variant: Variant | None, entries: Mapping[str, Entry], dir
         checksum=variant.checksum if variant else None,
         recorded=entry.sha256 if entry else None,
         spec=row.spec.to_json() if row.spec else None,
-        external=entry.external if entry else (),
+        external=entry.external if entry else {},
     )
 
 

@@ -132,7 +132,6 @@ class Partial:
     def install(self) -> None:
         """Give the file its name, durably, replacing what has it. Raises CannotCreateError."""
         try:
-            os.fchmod(self._fd, 0o644)
             os.fsync(self._fd)
             self._path.replace(self.target)
             _sync_directory(self.target.parent)
@@ -144,7 +143,7 @@ class Partial:
 
     def _locked(self) -> int:
         while True:
-            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 # The one who held it may have given it its final name: that lock would exclude nobody.

@@ -54,24 +54,26 @@ def file_name_for(name: str, entries: Mapping[str, Entry]) -> str:
     return f"{stem}.onnx"
 
 
-def copied(source: Path, target: Path, *, expected: Digest | None = None) -> None:
-    """Copy a file onto the shelf, whole and durable, unless it lies there already.
+def copied(source: Path, target: Path, *, expected: Digest | None = None) -> Digest:
+    """Copy a file onto the shelf, whole and durable, unless it lies there already; gives what it is.
 
     Raises NoInputError, CannotCreateError, and ModelFileError where it is not what was `expected`.
     """
     with readable(source):
         if target.exists() and target.samefile(source):
-            return
+            return digest(target)
         with source.open("rb", buffering=0) as stream, Partial(target) as partial:
             partial.begin(Origin(url=str(source), validator=None))
             partial.room_for(os.fstat(stream.fileno()).st_size)
             while block := stream.read(_BLOCK_BYTES):
                 partial.write(block)
-            if expected is not None and digest(partial.path) != expected:
+            found = digest(partial.path)
+            if expected is not None and found != expected:
                 partial.restart()
                 message = f"{source} changed while it was copied: run the same command again"
                 raise ModelFileError(message)
             partial.install()
+            return found
 
 
 @contextmanager

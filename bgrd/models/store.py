@@ -122,7 +122,7 @@ def _installed(name: str, custom: Mapping[str, ModelChoice], directory: Path) ->
         spec = row.spec.to_json() if row is not None and row.spec is not None else None
         path = directory / entry.file_name
         choice = ModelChoice(
-            name=name, path=path, sha256=entry.sha256, spec=entry.spec or spec, external=entry.external
+            name=name, path=path, sha256=entry.sha256, spec=entry.spec or spec, external=(*entry.external,)
         )
     elif listed is not None:
         choice = _listed(*listed, directory)
