@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +22,8 @@ from bgrd.models.index import note_speeds, read
 from bgrd.models.spec import ModelSpec
 from bgrd.models.store import find
 from tests.file_server import FileServer, Reply, ranged
-from tests.houses import House
+from tests.houses import PATIENCE_SECONDS, House
+from tests.inboxes import until
 from tests.making import model
 from tests.processes import bound
 
@@ -203,6 +207,27 @@ def test_a_stop_is_told(home: Home, tiny: Row, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr("bgrd.models.pull.fetch", stopped)
     assert "the same command goes on there" in home.run("pull", "tiny", code=130)
+
+
+def test_ctrl_c_leaves_the_beginning(tmp_path: Path, server: FileServer) -> None:
+    """A real bgrd that is stopped in the middle ends with 130 and a sentence; the next one asks for the rest."""
+    house = House(tmp_path / "house")
+    half = len(TINY) // 2
+    server.script(
+        Reply(body=TINY[:half], length=len(TINY), headers={"ETag": '"one"'}, hang=True), ranged(TINY), path=MODNET
+    )
+    environment = house.environment | {"HF_ENDPOINT": server.url("")}
+    partial = house.home / ".local/share/bgrd/models/.modnet.onnx.part"
+    command = [sys.executable, "-m", "bgrd", "models", "pull", "modnet"]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    until(lambda: partial.exists() and partial.stat().st_size == half)
+    process.send_signal(signal.SIGINT)
+    _out, said = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 130
+    assert said == "stopped; what came so far is kept, and the same command goes on there\n"
+    assert house.run("models", "pull", "modnet", environment=environment).returncode == 0
+    assert server.requests[-1].offset == half
+    assert not partial.exists()
 
 
 def test_a_file_is_added_by_its_checksum(home: Home, server: FileServer, tiny: Row) -> None:
