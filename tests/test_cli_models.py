@@ -17,6 +17,7 @@ import pytest
 from onnx import numpy_helper
 
 from bgrd.cli.main import main
+from bgrd.errors import ModelFault
 from bgrd.models.catalogue import BUILT_IN, ROWS, Row, Variant
 from bgrd.models.index import note_speeds, read
 from bgrd.models.spec import ModelSpec
@@ -328,6 +329,8 @@ def test_weights_beside_a_file_come_along(home: Home) -> None:
     assert "large.data is damaged" in home.run("verify", "mine", code=1)
     choice.files[1].unlink()
     assert "large.data is gone" in home.run("verify", "mine", code=1)
+    with pytest.raises(ModelFault, match=r"A file of weights of model mine is missing: .*large\.data"):
+        find("mine", custom={}, directory=home.models)
     home.run("remove", "mine")
     assert home.left == []
     (home.path / "large.data").unlink()

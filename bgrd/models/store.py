@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -32,19 +32,13 @@ def find(name: str, *, custom: Mapping[str, ModelChoice], directory: Path) -> Mo
     what it takes to look.
     """
     if name in custom:
-        choice = custom[name]
-        if not _asked(name, choice.path, choice.path.is_file):
-            message = f"The file of model {name} is missing: {choice.path}."
-            raise ModelFault(message)
-        return choice
+        return _whole(custom[name], f"The file of model {name} is missing: {custom[name].path}.")
     name = canonical(name)
     if name == BUILT_IN:
         choice = _listed(ROWS[name], ROWS[name].variants[0], PACKAGED)
-        if not _asked(name, choice.path, choice.path.is_file):
-            message = "The built-in model is missing: reinstall bgrd."
-            raise ModelFault(message)
-        return choice
-    return _asked(name, directory, partial(_installed, name, custom, directory))
+        return _whole(choice, "The built-in model is missing: reinstall bgrd.")
+    choice, advice = _asked(name, directory, partial(_installed, name, custom, directory))
+    return _whole(choice, advice)
 
 
 def canonical(name: str) -> str:
@@ -113,8 +107,8 @@ def matches(fd: int, checksum: str) -> bool:
     return digest.hexdigest() == wanted.lower()
 
 
-def _installed(name: str, custom: Mapping[str, ModelChoice], directory: Path) -> ModelChoice:
-    """Give what is installed under a canonical name. Raises ModelFault, OSError."""
+def _installed(name: str, custom: Mapping[str, ModelChoice], directory: Path) -> tuple[ModelChoice, str]:
+    """Give what a canonical name means, and what to say where it is not there. Raises ModelFault, OSError."""
     entry = index.read(directory).get(name)
     listed = variant_of(name)
     if entry is not None:
@@ -128,11 +122,23 @@ def _installed(name: str, custom: Mapping[str, ModelChoice], directory: Path) ->
         choice = _listed(*listed, directory)
     else:
         raise ModelFault(how_to_get(name, custom=custom))
-    if not choice.path.is_file():
-        raise ModelFault(
-            how_to_get(name, custom=custom) if listed else f"The file of model {name} is gone: {choice.path}."
-        )
+    return choice, how_to_get(name, custom=custom) if listed else f"The file of model {name} is gone: {choice.path}."
+
+
+def _whole(choice: ModelChoice, advice: str) -> ModelChoice:
+    """Give a choice whose files are all there. Raises ModelFault with the advice, or naming the file of weights."""
+    look = partial(_first_missing, choice.files)
+    missing = _asked(choice.name, choice.path, look)
+    if missing == choice.path:
+        raise ModelFault(advice)
+    if missing is not None:
+        message = f"A file of weights of model {choice.name} is missing: {missing}."
+        raise ModelFault(message)
     return choice
+
+
+def _first_missing(paths: Sequence[Path]) -> Path | None:
+    return next((path for path in paths if not path.is_file()), None)
 
 
 def _listed(row: Row, variant: Variant, directory: Path) -> ModelChoice:
