@@ -130,7 +130,7 @@ def _models(settings: Settings, plan: Sequence[Folder]) -> Iterator[Finding]:
 
 def _checksum(choice: ModelChoice, *, known: bool) -> str | None:
     """Give what a model's checksum has to be: the configured one, or that of the catalogue."""
-    return f"sha256:{choice.sha256}" if choice.sha256 else ROWS[choice.name].checksum if known else None
+    return f"sha256:{choice.sha256}" if choice.sha256 else ROWS[choice.name].variants[0].checksum if known else None
 
 
 def _model(subject: str, choice: ModelChoice, *, checksum: str | None) -> Finding:

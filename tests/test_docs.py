@@ -71,9 +71,12 @@ def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_the_models_of_the_readme_are_the_catalogues() -> None:
-    """The table of models names every row of the catalogue, with its licence."""
-    table = dict(re.findall(r"^\| `([\w-]+)`[^|]*\|[^|]*\| ([\w.-]+) \|", README, re.MULTILINE))
-    assert table == {name: row.licence for name, row in ROWS.items()}
+    """The table of models names every row of the catalogue in its order, with side, licence and what that allows."""
+    table = re.findall(r"^\| `([\w.-]+)`[^|]*\| (\d+) \| ([\w. -]+) \| (yes|no) \|", README, re.MULTILINE)
+    assert table == [
+        (row.name, str(row.spec.side if row.spec else 256), row.licence, "yes" if row.commercial else "no")
+        for row in ROWS.values()
+    ]
 
 
 def test_the_flow_is_told_the_same_everywhere() -> None:

@@ -36,6 +36,7 @@ config.settings | delivery.beneath | delivery.ladder | engine.events | engine.li
 config.delivery | config.edge | config.intake | config.output | engine.verdict | imaging.damage | models.session
 config.table | imaging.complete | intake.protocol | intake.settle | intake.watch | journal.ledger | journal.patience
 models.catalogue
+models.row
 journal.database | telemetry.log
 journal.file
 config.values | delivery.naming | delivery.ownership | engine.capacity | engine.loop | engine.wire | intake.mounts

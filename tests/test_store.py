@@ -20,7 +20,7 @@ def test_the_built_in_model_is_there_and_itself(tmp_path: Path) -> None:
     assert choice.spec is None
     assert choice.sha256 == hashlib.sha256(choice.path.read_bytes()).hexdigest()
     with choice.path.open("rb") as file:
-        assert matches(file.fileno(), ROWS[BUILT_IN].checksum or "")
+        assert matches(file.fileno(), ROWS[BUILT_IN].variants[0].checksum or "")
 
 
 def test_a_downloaded_model(tmp_path: Path) -> None:
@@ -37,6 +37,14 @@ def test_a_missing_download_says_what_to_do(tmp_path: Path) -> None:
     """The message names where to get the file and where to save it."""
     with pytest.raises(ModelFault, match=r"get https://.*u2net\.onnx and save it as .*u2net\.onnx"):
         find("u2net", custom={}, directory=tmp_path)
+
+
+def test_a_model_of_the_users_own_making_is_not_waited_for(tmp_path: Path) -> None:
+    """A row without a file to fetch says where the file comes from and how to name it."""
+    with pytest.raises(
+        ModelFault, match=r"exported by yourself from torchvision: describe the file in a \[\[model\]\]"
+    ):
+        find("deeplabv3-resnet101", custom={}, directory=tmp_path)
 
 
 def test_a_users_own_model_comes_first(tmp_path: Path) -> None:

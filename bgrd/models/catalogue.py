@@ -2,95 +2,215 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Any
 
+from bgrd.models.row import Precision, Row, Variant
 from bgrd.models.spec import ModelSpec
 
-__all__ = ["BUILT_IN", "ROWS", "Row"]
+__all__ = ["BUILT_IN", "ROWS", "Row", "Variant"]
 
 BUILT_IN = "bgrd-lite"
 """The model that comes with the package."""
 
-_IMAGENET_MEAN = (0.485, 0.456, 0.406)
-_IMAGENET_STD = (0.229, 0.224, 0.225)
+_IMAGENET: dict[str, Any] = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+_HALF: dict[str, Any] = {"mean": (0.5, 0.5, 0.5)}
 _RELEASE = "https://github.com/danielgatis/rembg/releases/download/v0.0.0/"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One known model. `spec` is None where the file carries its own; `source` is None where the package has the file.
-
-    `checksum` is `algorithm:hex` as published, None where nothing is published. `commercial` says whether the
-    licence allows commercial use.
-    """
-
-    name: str
-    file_name: str
-    licence: str
-    commercial: bool
-    checksum: str | None = None
-    source: str | None = None
-    spec: ModelSpec | None = None
+def _row(name: str, licence: str, variants: tuple[Variant, ...], *, note: str = "", **spec: Any) -> Row:
+    """Give a row whose licence allows commercial use."""
+    return Row(
+        name=name,
+        licence=licence,
+        commercial=True,
+        note=note,
+        variants=variants,
+        spec=ModelSpec(name=name, licence=licence, **spec),
+    )
 
 
-ROWS: dict[str, Row] = {
-    row.name: row
-    for row in (
-        Row(
-            name=BUILT_IN,
+def _bound(name: str, licence: str, variants: tuple[Variant, ...], *, gated: bool = False, **spec: Any) -> Row:
+    """Give a row whose licence does not allow commercial use."""
+    return Row(
+        name=name,
+        licence=licence,
+        commercial=False,
+        gated=gated,
+        variants=variants,
+        spec=ModelSpec(name=name, licence=licence, commercial=False, **spec),
+    )
+
+
+def _released(file_name: str, md5: str, *mirrors: str) -> tuple[Variant, ...]:
+    """Give the one file of a model as it was released, with the checksum published beside it."""
+    sources = (_RELEASE + file_name, *mirrors)
+    return (Variant(name="fp32", file_name=file_name, sources=sources, checksum=f"md5:{md5}"),)
+
+
+def _hub(repository: str, path: str, *, name: Precision, file_name: str) -> Variant:
+    return Variant(name=name, file_name=file_name, sources=(f"hf://{repository}/{path}@main",))
+
+
+def _u2net(name: str, variants: tuple[Variant, ...]) -> Row:
+    """U-2-Net and its kin: seven outputs, the first is the fused one."""
+    return _row(name, "Apache-2.0", variants, side=320, divide_by="image_max", stretch="guarded", **_IMAGENET)
+
+
+def _birefnet(name: str, variants: tuple[Variant, ...]) -> Row:
+    """BiRefNet: one output of raw values."""
+    return _row(name, "MIT", variants, side=1024, activation="sigmoid", **_IMAGENET)
+
+
+_BUILT_IN = Row(
+    name=BUILT_IN,
+    licence="Apache-2.0",
+    commercial=True,
+    variants=(
+        Variant(
+            name="fp32",
             file_name="bgrd-lite.onnx",
-            licence="Apache-2.0",
-            commercial=True,
             checksum="sha256:7a59e44df850c30b59df632e2087122941ebc6925b69ad3080b2b6d601f043e2",
         ),
-        Row(
-            name="u2net",
-            file_name="u2net.onnx",
-            licence="Apache-2.0",
-            commercial=True,
-            checksum="md5:60024c5c889badc19c04ad937298a77b",
-            source=_RELEASE + "u2net.onnx",
-            spec=ModelSpec(
-                name="u2net",
-                side=320,
-                divide_by="image_max",
-                mean=_IMAGENET_MEAN,
-                std=_IMAGENET_STD,
-                stretch="guarded",
-                licence="Apache-2.0",
+    ),
+)
+
+_U2NETS = (
+    _u2net(
+        "u2net",
+        _released("u2net.onnx", "60024c5c889badc19c04ad937298a77b", "hf://tomjackson2023/rembg/u2net.onnx@main"),
+    ),
+    _u2net("u2netp", _released("u2netp.onnx", "8e83ca70e441ab06c318d82300c84806")),
+    _u2net("u2net_human_seg", _released("u2net_human_seg.onnx", "c09ddc2e0104f800e3e1bb4652583d1f")),
+    _u2net("silueta", _released("silueta.onnx", "55e59e0d8062d2f5d013f4725ee84782")),
+)
+
+_ISNETS = (
+    _row(
+        "isnet-general-use",
+        "Apache-2.0",
+        _released("isnet-general-use.onnx", "fc16ebd8b0c10d971d3513d564d01e29"),
+        side=1024,
+        stretch="guarded",
+        **_HALF,
+    ),
+    _row(
+        "isnet-anime",
+        "Apache-2.0",
+        _released("isnet-anime.onnx", "6f184e756bb3bd901c8849220a83e38e"),
+        side=1024,
+        stretch="guarded",
+        mean=_IMAGENET["mean"],
+    ),
+    _row(
+        "isnet-imgly",
+        "AGPL-3.0",
+        (),
+        note="from your own copy of the package @imgly/background-removal (fp32, fp16 or quint8)",
+        side=1024,
+        divide_by="256",
+        layout="file",
+        **_HALF,
+    ),
+    _bound(
+        "rmbg-1.4",
+        "bria-rmbg-1.4",
+        (
+            _hub("briaai/RMBG-1.4", "onnx/model.onnx", name="fp32", file_name="rmbg-1.4.onnx"),
+            _hub("briaai/RMBG-1.4", "onnx/model_fp16.onnx", name="fp16", file_name="rmbg-1.4-fp16.onnx"),
+            _hub("briaai/RMBG-1.4", "onnx/model_quantized.onnx", name="int8", file_name="rmbg-1.4-int8.onnx"),
+        ),
+        side=1024,
+        stretch="guarded",
+        **_HALF,
+    ),
+)
+
+_BIREFNETS = (
+    _birefnet(
+        "birefnet-general",
+        (
+            *_released("BiRefNet-general-epoch_244.onnx", "7a35a0141cbbc80de11d9c9a28f52697"),
+            _hub(
+                "onnx-community/BiRefNet-ONNX",
+                "onnx/model_fp16.onnx",
+                name="fp16",
+                file_name="birefnet-general-fp16.onnx",
             ),
         ),
-        Row(
-            name="isnet-general-use",
-            file_name="isnet-general-use.onnx",
-            licence="Apache-2.0",
-            commercial=True,
-            checksum="md5:fc16ebd8b0c10d971d3513d564d01e29",
-            source=_RELEASE + "isnet-general-use.onnx",
-            spec=ModelSpec(
-                name="isnet-general-use",
-                side=1024,
-                mean=(0.5, 0.5, 0.5),
-                stretch="guarded",
-                licence="Apache-2.0",
+    ),
+    _birefnet(
+        "birefnet-general-lite",
+        _released("BiRefNet-general-bb_swin_v1_tiny-epoch_232.onnx", "4fab47adc4ff364be1713e97b7e66334"),
+    ),
+    _birefnet(
+        "birefnet-portrait",
+        _released("BiRefNet-portrait-epoch_150.onnx", "c3a64a6abf20250d090cd055f12a3b67"),
+    ),
+    _birefnet("birefnet-dis", _released("BiRefNet-DIS-epoch_590.onnx", "2d4d44102b446f33a4ebb2e56c051f2b")),
+    _birefnet(
+        "birefnet-hrsod",
+        _released("BiRefNet-HRSOD_DHU-epoch_115.onnx", "c017ade5de8a50ff0fd74d790d268dda"),
+    ),
+    _birefnet("birefnet-cod", _released("BiRefNet-COD-epoch_125.onnx", "f6d0d21ca89d287f17e7afe9f5fd3b45")),
+    _birefnet(
+        "birefnet-massive",
+        _released("BiRefNet-massive-TR_DIS5K_TR_TEs-epoch_420.onnx", "33e726a2136a3d59eb0fdf613e31e3e9"),
+    ),
+    _bound(
+        "rmbg-2.0",
+        "CC-BY-NC-4.0",
+        (
+            Variant(
+                name="fp32",
+                file_name="bria-rmbg-2.0.onnx",
+                sources=("hf://briaai/RMBG-2.0/onnx/model.onnx@main", _RELEASE + "bria-rmbg-2.0.onnx"),
             ),
+            _hub("briaai/RMBG-2.0", "onnx/model_fp16.onnx", name="fp16", file_name="rmbg-2.0-fp16.onnx"),
+            _hub("briaai/RMBG-2.0", "onnx/model_int8.onnx", name="int8", file_name="rmbg-2.0-int8.onnx"),
         ),
-        Row(
-            name="modnet",
-            file_name="modnet.onnx",
-            licence="Apache-2.0",
-            commercial=True,
-            source="hf://Xenova/modnet/onnx/model.onnx@main",
-            spec=ModelSpec(
-                name="modnet",
-                side=512,
-                fit="short_side",
-                resample="box",
-                mean=(0.5, 0.5, 0.5),
-                std=(0.5, 0.5, 0.5),
-                licence="Apache-2.0",
-            ),
+        gated=True,
+        side=1024,
+        **_IMAGENET,
+    ),
+)
+
+_OTHERS = (
+    _row(
+        "modnet",
+        "Apache-2.0",
+        (
+            _hub("Xenova/modnet", "onnx/model.onnx", name="fp32", file_name="modnet.onnx"),
+            _hub("Xenova/modnet", "onnx/model_fp16.onnx", name="fp16", file_name="modnet-fp16.onnx"),
+            _hub("Xenova/modnet", "onnx/model_quantized.onnx", name="int8", file_name="modnet-int8.onnx"),
         ),
-    )
-}
+        side=512,
+        fit="short_side",
+        resample="box",
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+    ),
+    _row(
+        "deeplabv3-resnet101",
+        "BSD-3-Clause",
+        (),
+        note="exported by yourself from torchvision",
+        side=520,
+        fit="short_side",
+        multiple=8,
+        activation="argmax",
+        pick=tuple(range(1, 21)),
+        **_IMAGENET,
+    ),
+    _row(
+        "resunet50",
+        "your own",
+        (),
+        note="trained or converted by yourself",
+        side=512,
+        channels="BGR",
+        layout="NHWC",
+    ),
+)
+
+ROWS: dict[str, Row] = {row.name: row for row in (_BUILT_IN, *_U2NETS, *_ISNETS, *_BIREFNETS, *_OTHERS)}
 """Every row by its name. Side, numbers and checksums: each model's own reference code and release page."""

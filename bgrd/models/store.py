@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bgrd.errors import SHORTAGES, ConfigError, DaemonFault, ModelFault
 from bgrd.job import ModelChoice
-from bgrd.models.catalogue import BUILT_IN, ROWS, Row
+from bgrd.models.catalogue import BUILT_IN, ROWS, Row, Variant
 from bgrd.question import ask
 
 __all__ = ["find", "matches"]
@@ -31,10 +31,15 @@ def find(name: str, *, custom: Mapping[str, ModelChoice], directory: Path) -> Mo
         known = ", ".join([*ROWS, *custom])
         message = f"There is no model named {name}; known are {known}."
         raise ModelFault(message)
+    if not row.variants:
+        message = f"Model {name} comes {row.note}: describe the file in a [[model]] table of the configuration."
+        raise ModelFault(message)
+    variant = row.variants[0]
     if name == BUILT_IN:
-        return _present(_choice(row, _PACKAGED), "The built-in model is missing: reinstall bgrd.")
-    choice = _choice(row, directory)
-    return _present(choice, f"Model {name} is not installed: get {row.source} and save it as {choice.path}.")
+        return _present(_choice(row, variant, _PACKAGED), "The built-in model is missing: reinstall bgrd.")
+    choice = _choice(row, variant, directory)
+    message = f"Model {name} is not installed: get {variant.sources[0]} and save it as {choice.path}."
+    return _present(choice, message)
 
 
 def matches(fd: int, checksum: str) -> bool:
@@ -53,11 +58,11 @@ def matches(fd: int, checksum: str) -> bool:
     return digest.hexdigest() == wanted.lower()
 
 
-def _choice(row: Row, directory: Path) -> ModelChoice:
-    algorithm, _colon, value = (row.checksum or "").partition(":")
+def _choice(row: Row, variant: Variant, directory: Path) -> ModelChoice:
+    algorithm, _colon, value = (variant.checksum or "").partition(":")
     return ModelChoice(
         name=row.name,
-        path=directory / row.file_name,
+        path=directory / variant.file_name,
         sha256=value if algorithm == "sha256" else None,
         spec=row.spec.to_json() if row.spec else None,
     )
