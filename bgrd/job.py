@@ -134,13 +134,19 @@ class ModelChoice:
     """A model as the parent hands it to the engine: where its file lies and what it should be.
 
     `sha256` is None for a foreign file whose hash is taken when it is loaded; `spec` is None for a file
-    that carries its own in its metadata.
+    that carries its own in its metadata. `external` names the files of weights beside it, as the model calls them.
     """
 
     name: str
     path: Path
     sha256: str | None = None
     spec: dict[str, Any] | None = None
+    external: tuple[str, ...] = ()
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The model's file and those of its weights."""
+        return (self.path, *(self.path.parent / name for name in self.external))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,7 +32,7 @@ def find(name: str, *, custom: Mapping[str, ModelChoice], directory: Path) -> Mo
         message = f"There is no model named {name}; known are {known}."
         raise ModelFault(message)
     if not row.variants:
-        message = f"Model {name} comes {row.note}: describe the file in a [[model]] table of the configuration."
+        message = f"Model {name} comes {row.note}: name the file in a [[model]] table with like = {name!r}."
         raise ModelFault(message)
     variant = row.variants[0]
     if name == BUILT_IN:
@@ -65,19 +65,23 @@ def _choice(row: Row, variant: Variant, directory: Path) -> ModelChoice:
         path=directory / variant.file_name,
         sha256=value if algorithm == "sha256" else None,
         spec=row.spec.to_json() if row.spec else None,
+        external=variant.external,
     )
 
 
 def _present(choice: ModelChoice, message: str) -> ModelChoice:
     try:
         # Asked on the main loop: a model on a dead share costs the folders that use it and no others.
-        there = ask(choice.path, choice.path.is_file)
+        missing = next((path for path in choice.files if not ask(path, path.is_file)), None)
     except OSError as error:
         if error.errno in SHORTAGES:
             text = f"bgrd is short of system resources: {error.strerror}"
             raise DaemonFault(text) from error
         reason = f"The file of model {choice.name} cannot be reached: {choice.path}: {error.strerror}."
         raise ModelFault(reason) from error
-    if not there:
+    if missing == choice.path:
         raise ModelFault(message)
+    if missing is not None:
+        text = f"A file of weights of model {choice.name} is missing: {missing}."
+        raise ModelFault(text)
     return choice
