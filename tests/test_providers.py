@@ -20,19 +20,19 @@ def test_the_processor_stands_behind_the_others() -> None:
     """The list's order is kept, and the processor takes what is left."""
     names, left_out = chosen(("xnnpack",), available=list(PROVIDERS.values()), fallback=False)
     assert (names, left_out) == (["XnnpackExecutionProvider", CPU], [])
-    assert chosen(("cpu", "dnnl"), available=list(PROVIDERS.values()), fallback=False)[0][0] == CPU
+    assert chosen(("cpu", "xnnpack"), available=list(PROVIDERS.values()), fallback=False)[0][0] == CPU
 
 
 def test_a_provider_that_is_not_installed() -> None:
     """It is named with what there is, and what to do."""
-    with pytest.raises(ModelFault, match=r"Provider dnnl is not in the onnxruntime .* has cpu; take it out of"):
-        chosen(("dnnl", "cpu"), available=HERE, fallback=False)
+    with pytest.raises(ModelFault, match=r"Provider xnnpack is not in the onnxruntime .* has cpu; take it out of"):
+        chosen(("xnnpack", "cpu"), available=HERE, fallback=False)
 
 
 @pytest.mark.parametrize("name", sorted(PROVIDERS.keys() - CAGED))
 def test_a_provider_that_needs_the_world(name: str) -> None:
     """One that opens devices or libraries as it works is refused even where it is installed, since no lane could."""
-    with pytest.raises(ModelFault, match=rf"Provider {name} opens devices"):
+    with pytest.raises(ModelFault, match=rf"Provider {name} (opens devices|makes machine code).*a lane is not allowed"):
         chosen((name,), available=list(PROVIDERS.values()), fallback=False)
 
 

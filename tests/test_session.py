@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
@@ -213,6 +214,43 @@ def test_weights_that_are_wrong(parted: tuple[bytes, bytes]) -> None:
     for external, word in wrong:
         with pytest.raises(ModelFault, match=word):
             Session(data, spec=SPEC, threads=1, name="tiny", external=external)
+
+
+def test_a_provider_that_does_not_work_after_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What onnxruntime claims to have and does not use is found out, and told or allowed."""
+    both = ["XnnpackExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr("bgrd.models.session.onnxruntime.get_available_providers", lambda: both)
+    with (
+        pytest.warns(UserWarning, match="not in available"),
+        pytest.raises(ModelFault, match="Provider xnnpack does not work here; onnxruntime uses cpu"),
+    ):
+        Session(model(), spec=SPEC, threads=1, name="tiny", providers=["xnnpack"])
+    with pytest.warns(UserWarning, match="not in available"):
+        session = Session(model(), spec=SPEC, threads=1, name="tiny", providers=["xnnpack"], fallback=True)
+    assert session.notes == ["Provider xnnpack does not work here; onnxruntime uses cpu"]
+
+
+class _Picky(onnxruntime.InferenceSession):  # type: ignore[misc]
+    """Fails with any provider but the processor, as one whose library is broken does."""
+
+    def __init__(self, data: bytes, options: object, providers: list[str]) -> None:
+        if len(providers) > 1:
+            text = "the provider's library is broken"
+            raise RuntimeError(text)
+        super().__init__(data, options, providers=providers)
+
+
+def test_a_provider_that_cannot_load_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model is not called damaged for it, and where that is allowed the processor takes over."""
+    both = ["XnnpackExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr("bgrd.models.session.onnxruntime.get_available_providers", lambda: both)
+    monkeypatch.setattr("bgrd.models.session.onnxruntime.InferenceSession", _Picky)
+    with pytest.raises(ModelFault, match=r"cannot be loaded by xnnpack, cpu \(the provider's library is broken\)"):
+        Session(model(), spec=SPEC, threads=1, name="tiny", providers=["xnnpack"])
+    session = Session(model(), spec=SPEC, threads=1, name="tiny", providers=["xnnpack"], fallback=True)
+    session.trial()
+    assert session.providers == ["cpu"]
+    assert "library is broken" in session.notes[0]
 
 
 def test_what_is_in_use_is_told() -> None:

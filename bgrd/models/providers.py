@@ -19,9 +19,18 @@ PROVIDERS = {
 }
 """The names of the setting, and onnxruntime's. Source: onnxruntime's documentation, Execution Providers."""
 
-CAGED = frozenset({"cpu", "dnnl", "xnnpack"})
-"""Those that live in a lane: the others open devices or libraries of their own when a model is loaded, see
-`engine.cage`; they need lanes of another kind."""
+_OPENS = "opens devices or libraries while it works"
+_NEEDS = {
+    "dnnl": "makes machine code while it works",
+    "openvino": _OPENS,
+    "cuda": _OPENS,
+    "tensorrt": _OPENS,
+    "migraphx": _OPENS,
+}
+"""What a lane in its cage may not do, see `engine.cage`: these need lanes of another kind."""
+
+CAGED = frozenset(PROVIDERS.keys() - _NEEDS.keys())
+"""Those that can live in a lane."""
 
 
 def chosen(wanted: Sequence[str], *, available: Sequence[str], fallback: bool) -> tuple[list[str], list[str]]:
@@ -50,6 +59,6 @@ def _objection(name: str, available: Sequence[str]) -> str:
     if PROVIDERS.get(name) not in available:
         here = ", ".join(each for each in short(available) if each in PROVIDERS)
         return f"Provider {name} is not in the onnxruntime that is installed, which has {here}"
-    if name not in CAGED:
-        return f"Provider {name} opens devices or libraries while it works, which a lane is not allowed to"
+    if name in _NEEDS:
+        return f"Provider {name} {_NEEDS[name]}, which a lane is not allowed to"
     return ""

@@ -69,7 +69,14 @@ class Session:
     ) -> None:
         self._name = name
         wanted, self.notes = chosen(providers, available=onnxruntime.get_available_providers(), fallback=fallback)
-        self._session = self._opened(data, _options(threads), external or {}, wanted)
+        try:
+            self._session = self._opened(data, _options(threads), external or {}, wanted)
+        except ModelFault as fault:
+            if len(wanted) == 1 or not fallback:
+                raise
+            self.notes.append(str(fault))
+            wanted = chosen((), available=(), fallback=False)[0]
+            self._session = self._opened(data, _options(threads), external or {}, wanted)
         self.providers: list[str] = short(self._session.get_providers())
         if lacking := [each for each in short(wanted) if each not in self.providers]:
             self._make_do(lacking, fallback=fallback)
@@ -93,6 +100,8 @@ class Session:
             message = f"Model {name} is damaged or no ONNX model this onnxruntime can run ({_one_line(error)})."
             if "xternal" in str(error):
                 message = _about_weights(name, error, sorted(external))
+            elif len(providers) > 1:
+                message = f"Model {name} cannot be loaded by {', '.join(short(providers))} ({_one_line(error)})."
             raise ModelFault(message) from error
 
     def _make_do(self, lacking: list[str], *, fallback: bool) -> None:
