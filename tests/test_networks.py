@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
 import pytest
 from numpy.typing import NDArray
+from onnxruntime.quantization import QuantType, quantize_dynamic
 from PIL import Image, ImageDraw
 
 from bgrd.imaging.matte import edge, matte
@@ -231,6 +233,17 @@ def test_half_precision_all_through(photo: Image.Image) -> None:
     whole, half = (opacity(isnet(element=element), spec, photo).astype(int) for element in (1, 10))
     assert whole.std() > 20
     assert np.abs(whole - half).mean() < 3
+
+
+def test_eight_bits_inside(photo: Image.Image, tmp_path: Path) -> None:
+    """A file quantised to quint8 takes and gives floats, and its mask is the float32 file's but for its rounding."""
+    whole, small = tmp_path / "whole.onnx", tmp_path / "quint8.onnx"
+    whole.write_bytes(isnet(seed=13))
+    quantize_dynamic(whole, small, weight_type=QuantType.QUInt8)
+    spec = spec_of("isnet-imgly")
+    found, expected = (opacity(path.read_bytes(), spec, photo).astype(int) for path in (small, whole))
+    assert expected.std() > 20
+    assert np.abs(found - expected).mean() < 0.25 * expected.std()
 
 
 def test_layout_and_numbers_by_the_file(photo: Image.Image) -> None:
