@@ -13,6 +13,7 @@ import pytest
 
 from bgrd.engine.capacity import Limits
 from bgrd.engine.process import LaneProcess, start_lane
+from bgrd.engine.scrutiny import harmless
 from bgrd.engine.slot import Slot
 from bgrd.engine.wire import Faulted, Hello, Loaded
 from bgrd.errors import ModelFault
@@ -101,6 +102,14 @@ def test_providers_reach_the_lane(caged: tuple[LaneProcess, Hands], tmp_path: Pa
     loaded = hands.expect(Loaded)
     assert loaded.providers == ["cpu"]
     assert any("cuda" in note for note in loaded.notes)
+
+
+def test_what_a_lane_says_of_a_model_is_made_harmless() -> None:
+    """Providers and notes go into log and terminals: one line each, nothing hidden in it."""
+    said = Loaded(model="m", sha256="0" * 64, seconds=1.0, resident_bytes=1, providers=["c\npu"], notes=["\x1b[31m"])
+    heard = harmless(said)
+    assert isinstance(heard, Loaded)
+    assert (heard.providers, heard.notes) == (["c pu"], ["\\x1b[31m"])
 
 
 @pytest.mark.parametrize(
