@@ -155,8 +155,23 @@ ODD: list[tuple[bytes, str]] = [
         r"an input of float32 or float16, found tensor\(double",
     ),
     (network(helper.make_node("ArgMax", ["image0"], ["alpha"], axis=1), [1, 3, 32, 32]), "an output of float32 or"),
-    (network(helper.make_node("Flatten", ["image0"], ["alpha"]), [1, 3, 32, 32]), "a channel 2|one picture|channels"),
+    (network(helper.make_node("Flatten", ["image0"], ["alpha"]), [1, 3, 32, 32]), "a channel 2"),
 ]
+
+NO_MASKS: list[Any] = [
+    helper.make_node("Flatten", ["image0"], ["alpha"]),
+    helper.make_node("GlobalAveragePool", ["image0"], ["alpha"]),
+    helper.make_node("ReduceMean", ["image0"], ["alpha"], axes=[2]),
+    helper.make_node("ReduceMean", ["image0"], ["alpha"], axes=[1, 3], keepdims=0),
+]
+
+
+@pytest.mark.parametrize("node", NO_MASKS, ids=lambda node: node.op_type)
+def test_an_output_that_is_no_mask(node: Any) -> None:
+    """A list of numbers, a mean, a line: what has not the picture's proportions is told by its shape."""
+    session = opened(network(node, [1, 3, 128, 128]), spec(side=128))
+    with pytest.raises(ModelFault, match="expected a mask of a picture of 128 x 128, found an output of"):
+        session.trial()
 
 
 @pytest.mark.parametrize(("data", "word"), ODD)

@@ -16,6 +16,11 @@ __all__ = ["contradiction", "settled", "synthetic"]
 _TOLERANCE = 0.02
 """Rounding in half precision and quantised graphs may leave 0..1 by so much."""
 
+_LEAST_OF_SIDE = 64
+"""No network's mask is coarser than its input by more than this."""
+_STRIDES = 2
+"""A mask of a square picture is square, but for strides that do not divide its side."""
+
 
 def contradiction(name: str, expected: str, found: str) -> ModelFault:
     """Give the fault of a model whose file is not what its spec says."""
@@ -52,9 +57,13 @@ def _check_shape(spec: ModelSpec, output: NDArray[Any], name: str) -> None:
     shape = output.shape
     if output.ndim not in {2, 3, 4} or (output.ndim == 4 and shape[0] != 1) or 0 in shape:
         raise contradiction(name, "an output that is one picture", f"{shape}")
-    channels = 1 if output.ndim == 2 else shape[-1] if _last(spec, shape) else shape[-3]
+    last = output.ndim > 2 and _last(spec, shape)
+    channels = 1 if output.ndim == 2 else shape[-1] if last else shape[-3]
     if max(spec.pick) >= channels:
         raise contradiction(name, f"a channel {max(spec.pick)}", f"{channels} channels in {shape}")
+    height, width = shape[-3:-1] if last else shape[-2:]
+    if min(height, width) * _LEAST_OF_SIDE < spec.side or abs(height - width) > _STRIDES:
+        raise contradiction(name, f"a mask of a picture of {spec.side} x {spec.side}", f"an output of {shape}")
 
 
 def _last(spec: ModelSpec, shape: tuple[int, ...]) -> bool:
