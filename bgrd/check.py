@@ -23,6 +23,7 @@ from bgrd.intake.guard import mount_at
 from bgrd.intake.ignore import ignored_directory
 from bgrd.intake.mounts import is_network, read_mounts, watching
 from bgrd.job import Folder, ModelChoice
+from bgrd.models.providers import PROVIDERS, chosen
 from bgrd.models.store import find, matches, variant_of
 from bgrd.question import ask
 
@@ -53,6 +54,7 @@ def check(
         *_state(settings),
         *found,
         *_models(settings, plan),
+        *_providers(settings),
         *_heif(),
         *_inotify(answering, root),
         *_memory(settings, root),
@@ -144,6 +146,20 @@ def _model(subject: str, choice: ModelChoice, *, checksum: str | None) -> Findin
         return Finding(level="error", subject=subject, text=text, advice=f"bgrd models verify {choice.name}")
     proof = "its checksum is right" if checksum else "no checksum is known for it"
     return Finding(level="ok", subject=subject, text=f"{plain(choice.path)}: {proof}")
+
+
+def _providers(settings: Settings) -> Iterator[Finding]:
+    """Yield whether lanes can use the providers that are wanted; what is installed is found out by loading a model."""
+    wanted, subject = settings.providers or (), "providers"
+    _, left_out = chosen(wanted, available=tuple(PROVIDERS.values()), fallback=True)
+    for reason in left_out:
+        if settings.provider_fallback:
+            yield Finding(level="warn", subject=subject, text=reason, advice="bgrd does without it")
+        else:
+            advice = "take it out of providers, or set provider_fallback"
+            yield Finding(level="error", subject=subject, text=reason, advice=advice)
+    if not left_out:
+        yield Finding(level="ok", subject=subject, text=f"models run on {', '.join(wanted) or 'the processor'}")
 
 
 def _heif() -> Iterator[Finding]:

@@ -289,5 +289,6 @@ class Daemon:
             "ready": self._ready,
             "lanes": list(self._pool.pids),
             "late": self._pulse.late,
+            "models": self._dispatcher.models,
             "folders": self._roster.facts(),
         }

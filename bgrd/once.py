@@ -51,6 +51,7 @@ class Outcome:
     """What a run came to: results by task, failures, seconds of work per stage summed over all.
 
     `loose` is what was to hold its lanes in and does not on this system, by name and reason, where that leaves a gap.
+    `notes` say what was decided when the model was loaded.
     """
 
     results: dict[Task, list[Path]] = field(default_factory=dict)
@@ -58,6 +59,7 @@ class Outcome:
     stage_seconds: dict[str, float] = field(default_factory=dict)
     wall_seconds: float = 0.0
     loose: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -231,7 +233,9 @@ class Once:
             self._end(job, active, str(fault) if not isinstance(fault, CrashFault) else f"bgrd failed on it: {fault}")
 
     def model_loaded(self, message: Loaded, lane: int) -> None:
-        """Nothing to do: the job follows."""
+        """Note what is to be said of it; the job follows."""
+        del lane
+        self.outcome.notes = tuple(message.notes)
 
     def model_faulted(self, model: str, fault: Fault) -> None:
         """Nothing to do: the job that wanted it gets the fault."""

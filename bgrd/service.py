@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bgrd.config.load import custom_models, folders
@@ -21,10 +21,12 @@ class Plan:
     folders: tuple[Folder, ...]
     models: Mapping[str, ModelChoice]
     models_directory: Path
+    providers: tuple[str, ...] = ()
+    provider_fallback: bool = False
 
     def same_models(self, other: Plan) -> bool:
-        """Say whether names stand for the same files with the same specs."""
-        return (self.models, self.models_directory) == (other.models, other.models_directory)
+        """Say whether names stand for the same files with the same specs, run by the same providers."""
+        return replace(self, folders=()) == replace(other, folders=())
 
 
 def plan_of(settings: Settings) -> Plan:
@@ -33,6 +35,8 @@ def plan_of(settings: Settings) -> Plan:
         folders=folders(settings),
         models=custom_models(settings),
         models_directory=settings.models_directory,
+        providers=settings.providers or (),
+        provider_fallback=settings.provider_fallback,
     )
 
 
@@ -48,4 +52,6 @@ def limits_of(settings: Settings) -> Limits:
         model_bytes=settings.model_memory or memory // 2,
         job_seconds=settings.job_seconds,
         idle_unload_seconds=settings.idle_unload_seconds or float("inf"),
+        providers=settings.providers or (),
+        provider_fallback=settings.provider_fallback,
     )

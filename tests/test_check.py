@@ -117,6 +117,15 @@ def test_a_model_that_cannot_be_read(world: World) -> None:
     assert (finding.level, "its file cannot be read: [Errno 5]" in finding.text) == ("error", True)
 
 
+def test_providers_that_cannot_work_in_a_lane(world: World) -> None:
+    """They are an error, or told where bgrd may do without; what can work is said too."""
+    assert world.found()["providers"].text == "models run on the processor"
+    finding = world.found('providers = ["cuda", "cpu"]')["providers"]
+    assert (finding.level, finding.text.startswith("Provider cuda opens devices")) == ("error", True)
+    assert world.found('provider_fallback = true\nproviders = ["cuda", "cpu"]')["providers"].level == "warn"
+    assert world.found('providers = ["xnnpack", "cpu"]')["providers"].level == "ok"
+
+
 def test_the_heif_decoder_is_only_looked_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without it the advice is the command that brings it."""
     monkeypatch.setattr("bgrd.check.find_spec", lambda _name: None)

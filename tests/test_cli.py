@@ -431,6 +431,19 @@ def test_once_on_the_inboxes(home: Path) -> None:
     assert (home / "bgr/outbox/good.png").exists()
 
 
+def test_once_says_what_it_does_without(home: Path, tmp_path: Path) -> None:
+    """A provider that is left out, where that is allowed, is told: for files that are named, and for the inboxes."""
+    told = "model bgrd-lite: Provider cuda is not in the onnxruntime that is installed"
+    (tmp_path / "a.jpg").write_bytes(JPEG)
+    (home / "bgr/inbox").mkdir(parents=True)
+    configure(home, 'providers = ["cuda"]\n')
+    refused = run("once", "a.jpg")
+    assert (refused.returncode, "Provider cuda" in refused.stderr) == (1, True), refused.stderr
+    configure(home, 'providers = ["cuda"]\nprovider_fallback = true\n')
+    for ended in (run("once", "a.jpg"), run("once")):
+        assert (ended.returncode, told in ended.stderr) == (0, True), ended.stderr
+
+
 def test_once_that_is_stopped_is_130_and_says_what_is_left(home: Path) -> None:
     """Ctrl-C in the middle of an inbox is no success; the next run does the rest."""
     inbox, outbox = home / "bgr/inbox", home / "bgr/outbox"

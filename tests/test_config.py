@@ -402,7 +402,7 @@ def test_an_installed_model_is_known(home: Home) -> None:
     place.mkdir(parents=True)
     change(place, lambda entries: entries.update(mine=Entry(name="mine", file_name="m", sha256="", size=1, origin="")))
     assert folders(home.load(ONE_FOLDER + 'model = "mine"'))[0].recipe.model == "mine"
-    assert home.error(ONE_FOLDER + 'model = "zzz"').endswith("resunet50, mine")
+    assert home.error(ONE_FOLDER + 'model = "zzz"').endswith(", mine")
     (place / "models.json").write_text("{")
     home.load(ONE_FOLDER + 'model = "zzz"')  # what cannot be told now is no mistake of the configuration
     home.load('models_directory = "/not/mounted"\n' + ONE_FOLDER + 'model = "zzz"')
@@ -412,6 +412,37 @@ def test_an_installed_model_is_known(home: Home) -> None:
 def test_a_mirror_is_a_web_address(mirror: object, home: Home) -> None:
     """Anything else is told with what it may be."""
     assert "PATH: model_mirrors" in home.error(f"model_mirrors = [{json.dumps(mirror)}]")
+
+
+def test_a_model_like_a_known_one(home: Home) -> None:
+    """`like` takes a row's spec, which the table's own keys change; the licence is the file's own affair."""
+    text = '[[model]]\nname = "mine"\npath = "/m.onnx"\nlike = "rmbg-1.4"\nside = 512'
+    spec = custom_models(home.load(text))["mine"].spec
+    assert spec is not None
+    assert (spec["name"], spec["side"], spec["mean"], spec["resample"]) == ("mine", 512, (0.5, 0.5, 0.5), "sampled")
+    assert not spec.keys() & {"licence", "commercial"}
+    assert home.error(text.replace("rmbg-1.4", "rmgb-1.4")) == (
+        "PATH: model[mine].like: must be a known model that says how it is fed, is 'rmgb-1.4'; did you mean rmbg-1.4?"
+    )
+    assert "model[mine].like: must be a known model" in home.error(text.replace("rmbg-1.4", "bgrd-lite"))
+    assert home.error(text.replace("512", "500")).startswith("PATH: model[mine].side: 500 is not a multiple of 32")
+
+
+def test_files_of_weights(home: Home) -> None:
+    """They lie beside the model or below it; a name that leads elsewhere is refused."""
+    text = '[[model]]\nname = "mine"\npath = "/far/m.onnx"\ndata = ["{}"]'
+    (model,) = custom_models(home.load(text.format("parts/m.onnx.data"))).values()
+    assert model.files == (Path("/far/m.onnx"), Path("/far/parts/m.onnx.data"))
+    for name in ("/etc/passwd", "../m.data", "a//b", "", "."):
+        assert "data[0]: must be a name below the model's own folder" in home.error(text.format(name))
+
+
+def test_what_models_run_on(home: Home) -> None:
+    """Providers are a list of short names, or "auto", which is none."""
+    assert home.load('providers = "auto"').providers is None
+    assert home.load('providers = ["xnnpack", "cpu"]').providers == ("xnnpack", "cpu")
+    for wrong in ('"cpu"', "[]", '["gpu"]', '["cpu", "cpu"]', "1", "[[]]"):
+        assert home.error(f"providers = {wrong}").startswith("PATH: providers: must be ")
 
 
 def test_a_model_nobody_knows(home: Home) -> None:

@@ -63,6 +63,27 @@ def test_a_broken_model_blocks_its_folder_alone(tmp_path: Path) -> None:
     )
 
 
+def test_a_provider_that_cannot_be_used_is_never_passed_over(tmp_path: Path) -> None:
+    """It blocks the folders with a sentence; allowed to do without, bgrd works and log and status say on what."""
+    house = House(tmp_path / "house")
+    for name in ("one/in", "one/out"):
+        (house.home / name).mkdir(parents=True)
+    wanted = 'providers = ["cuda", "cpu"]\n'
+    house.configure(wanted + FOLDER.format("one"))
+    with Daemon(house) as daemon:
+        daemon.ready()
+        assert "Provider cuda is not in the onnxruntime" in daemon.heard("folder.blocked", folder="one")[0]["reason"]
+        house.configure(f"provider_fallback = true\n{wanted}{FOLDER.format('one')}")
+        daemon.signal(signal.SIGHUP)
+        loaded = daemon.heard("model.loaded")[0]
+        assert loaded["providers"] == ["cpu"]
+        assert "cuda" in loaded["notes"][0]
+        (house.home / "one/in/a.jpg").write_bytes(phone_photo())
+        daemon.done(["a.jpg"])
+        daemon.until(lambda: house.status().get("models", {}).get("bgrd-lite", {}).get("providers") == ["cpu"])
+        assert daemon.stop() == 0
+
+
 def test_a_reload_adds_a_folder(tmp_path: Path) -> None:
     """SIGHUP with a folder more: pictures that lie there are done; the folder that stayed never stopped."""
     house = House(tmp_path / "house")

@@ -6,17 +6,20 @@ import re
 import shlex
 import tomllib
 from pathlib import Path
+from typing import Literal, get_args, get_origin, get_type_hints
 
 import pytest
 from PIL import Image
 
 from bgrd.cli.main import parser
-from bgrd.config.load import load
+from bgrd.config.load import custom_models, load
 from bgrd.models.catalogue import ROWS
+from bgrd.models.spec import ModelSpec
 from tests.making import encoded, noise
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+MODELS = (ROOT / "docs" / "models.md").read_text()
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
 SHELL = [line.partition("#")[0].strip() for kind, text in BLOCKS if kind == "sh" for line in text.splitlines()]
 
@@ -77,6 +80,64 @@ def test_the_models_of_the_readme_are_the_catalogues() -> None:
         (row.name, str(row.spec.side if row.spec else 256), row.licence, "yes" if row.commercial else "no")
         for row in ROWS.values()
     ]
+
+
+def test_every_key_of_a_spec_is_explained() -> None:
+    """The table of keys names each with its default, and every word it may be."""
+    lines = re.findall(r"^\| `(\w+)` \|([^|]*)\|([^|]*)\|", MODELS.partition("## How")[0], re.MULTILINE)
+    told = {key: (default.strip().strip('"`'), words) for key, default, words in lines}
+    hints = get_type_hints(ModelSpec)
+    spec = ModelSpec(name="", side=1)
+    assert told.keys() == hints.keys()
+    for key, (default, words) in told.items():
+        assert default == _SHORT.get(key, str(getattr(spec, key))), key
+        choices = get_args(hints[key]) if get_origin(hints[key]) is Literal and key != "upscale" else ()
+        assert all(f"`{choice}`" in words for choice in choices), key
+
+
+_SHORT = {
+    "name": "",
+    "side": "",
+    "mean": "0",
+    "std": "1",
+    "pick": "0",
+    "stretch": "false",
+    "licence": "",
+    "quick": "true",
+    "commercial": "true",
+}
+
+
+def test_how_each_model_is_fed_is_told() -> None:
+    """The table of rows says of each spec in the catalogue what it is."""
+    for row in ROWS.values():
+        if row.spec is not None:
+            assert _fed(row.spec) in MODELS, row.name
+
+
+def _fed(spec: ModelSpec) -> str:
+    """Give a row's line."""
+    fit = "square" if spec.fit == "square" else f"short side, x{spec.multiple}"
+    exact = ", exact" if spec.resample == "bilinear" and not spec.quick else ""
+    mean, std = (
+        " ".join(f"{value:g}" for value in (values[:1] if len(set(values)) == 1 else values))
+        for values in (spec.mean, spec.std)
+    )
+    order = "" if spec.channels == "RGB" else f", {spec.channels}"
+    layout = "" if spec.layout == "NCHW" else f", {spec.layout}"
+    pick = "" if spec.pick == (0,) else f", pick {spec.pick[0]} to {spec.pick[-1]}"
+    values = f"{spec.divide_by}, mean {mean}, std {std}{order}{layout}"
+    after = f"{spec.activation}{pick}, stretch {spec.stretch}"
+    return f"| `{spec.name}` | {spec.side} {fit} | {spec.resample}{exact} | {values} | {after} |"
+
+
+def test_the_example_of_a_model_table_loads(tmp_path: Path) -> None:
+    """The `[[model]]` table of the documentation is one."""
+    (text,) = re.findall(r"^```toml\n(.*?)^```$", MODELS, re.MULTILINE | re.DOTALL)
+    (tmp_path / "config.toml").write_text(text)
+    (model,) = custom_models(load(tmp_path / "config.toml", environ={"HOME": str(tmp_path)})).values()
+    assert model.spec is not None
+    assert (model.spec["side"], model.external) == (768, ("mine.onnx.data",))
 
 
 def test_the_flow_is_told_the_same_everywhere() -> None:

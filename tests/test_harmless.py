@@ -107,6 +107,7 @@ def facts(name: bytes, reason: str) -> dict[str, Any]:
         "host": "",
         "version": "1",
         "lanes": [],
+        "models": {reason: {"providers": [reason], "notes": [reason]}},
         "journal": "",
         "folders": {"default": folder},
         "troubled": [job],

@@ -39,6 +39,27 @@ def test_channels_last() -> None:
     assert found[1, 2] == pytest.approx(0.4)
 
 
+@pytest.mark.parametrize(
+    ("shape", "spec"),
+    [
+        ((16, 16, 1), replace(SPEC, layout="NHWC")),
+        ((1, 16, 16), replace(SPEC, layout="NHWC")),
+        ((1, 16, 16, 1), replace(SPEC, output_layout="NHWC")),
+        ((16, 16, 1), replace(SPEC, output_layout="NHWC")),
+        ((1, 1, 16, 16), replace(SPEC, layout="NHWC", output_layout="NCHW")),
+    ],
+)
+def test_an_output_laid_out_its_own_way(shape: tuple[int, ...], spec: ModelSpec) -> None:
+    """Channels last, without a batch, or other than the input: the picture is the same."""
+    assert np.array_equal(matte([ramp().reshape(shape)], spec), ramp())
+
+
+def test_an_activation_nobody_has_found_out() -> None:
+    """What only a trial can tell is not guessed from one picture."""
+    with pytest.raises(ModelFault, match="was not tried"):
+        matte([ramp()], replace(SPEC, activation="auto"))
+
+
 def test_the_output_wanted() -> None:
     """The output is chosen by its number; one that is not there is a model fault."""
     assert matte([ramp() * 0, ramp()], replace(SPEC, output=1)).max() == 1.0

@@ -225,12 +225,16 @@ def _made(nodes: list[onnx.NodeProto], constants: list[onnx.TensorProto]) -> byt
     return serialised
 
 
-@pytest.mark.parametrize(("make", "word"), [(endless_model, "longer than"), (greedy_model, "memory")])
-def test_a_model_that_hangs_or_bloats_blocks_its_folder(make: Callable[[], bytes], word: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("make", "word", "seconds"), [(endless_model, "longer than", 6), (greedy_model, "memory", 120)]
+)
+def test_a_model_that_hangs_or_bloats_blocks_its_folder(
+    make: Callable[[], bytes], word: str, seconds: int, tmp_path: Path
+) -> None:
     """A real model file that never ends, or asks for a terabyte: blocked with that reason, the other folder goes on."""
     house = House(tmp_path / "house").folders()
     inbox = with_model(house, "sick", make())
-    with Daemon(house, program=PROGRAM, environment={"POISONED_START_SECONDS": "6"}) as daemon:
+    with Daemon(house, program=PROGRAM, environment={"POISONED_START_SECONDS": f"{seconds}"}) as daemon:
         blocked = daemon.heard("folder.blocked", folder="sick")[0]
         assert blocked["kind"] == "model"
         assert word in blocked["reason"]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from PIL import Image
 
 from bgrd.imaging.prepare import NEUTRAL, model_size, prepare
@@ -58,6 +59,28 @@ def test_reducing_first_changes_next_to_nothing(resample: str) -> None:
     spec = replace(SPEC, resample=resample)  # type: ignore[arg-type]
     plain = np.asarray(image.resize((32, 32), getattr(Image.Resampling, resample.upper())), np.float32) / 255
     assert np.abs(prepare(image, spec)[0].transpose(1, 2, 0) - plain).mean() < 2 / 255
+    exact = prepare(image, replace(spec, quick=False))[0].transpose(1, 2, 0)
+    assert np.array_equal(exact, plain)
+
+
+@UNHURRIED
+@given(width=st.integers(1, 90), height=st.integers(1, 90), side=st.integers(1, 70))
+def test_sampled_is_what_four_pixels_say(width: int, height: int, side: int) -> None:
+    """Each value is mixed of the four pixels around its place, to the last bit of float32, larger and smaller."""
+    image = noise(width, height)
+    found = prepare(image, replace(SPEC, resample="sampled", side=side, multiple=1))[0].transpose(1, 2, 0) * 255
+    pixels = np.asarray(image, np.float64)
+    (left, right, across), (top, bottom, down) = (neighbours(length, side) for length in image.size)
+    upper, lower = (pixels[row][:, left] * (1 - across) + pixels[row][:, right] * across for row in (top, bottom))
+    expected = upper * (1 - down.transpose(1, 0, 2)) + lower * down.transpose(1, 0, 2)
+    assert np.abs(found - expected).max() < 1e-3
+
+
+def neighbours(length: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Give for each of `count` places the pixels on both sides and the share of the second, as (1, count, 1)."""
+    places = np.clip((np.arange(count) + 0.5) * length / count - 0.5, 0.0, length - 1)
+    first = np.floor(places).astype(np.int64)
+    return first, np.minimum(first + 1, length - 1), (places - first)[None, :, None]
 
 
 def test_transparency_is_shown_over_grey() -> None:

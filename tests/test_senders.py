@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
+import sqlite3
 import sys
 import threading
 from collections import Counter
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -96,7 +99,7 @@ def _gathered(root: Path, senders: Mapping[str, Sender]) -> Evidence:
         _send_all(evidence)
         wanted = {path for name, path in evidence.paths.items() if name not in evidence.errors}
         daemon.done(wanted)
-        daemon.until(lambda: _settled(house, len(wanted)))
+        daemon.until(lambda: _settled(house, wanted))
         assert daemon.stop() == 0
         for event in daemon.events():
             if event["event"].startswith("job."):
@@ -111,10 +114,20 @@ def _gathered(root: Path, senders: Mapping[str, Sender]) -> Evidence:
     return evidence
 
 
-def _settled(house: House, pictures: int) -> bool:
-    """Say whether the status tells of no open job and at least so many that are done."""
-    jobs = house.status().get("folders", {}).get("default", {}).get("jobs", {})
-    return bool(jobs.get("done", 0) >= pictures and not jobs.keys() - {"done", "withdrawn"})
+def _settled(house: House, paths: AbstractSet[str]) -> bool:
+    """Say whether the journal has each picture as it lies there now as done, and nothing that is open."""
+    query = "SELECT path, size, mtime_ns, ctime_ns, inode, state FROM job WHERE state != 'withdrawn'"
+    address = f"file:{house.state / 'journal.db'}?mode=ro"
+    with contextlib.closing(sqlite3.connect(address, uri=True, timeout=10)) as connection:
+        rows = connection.execute(query).fetchall()
+    done = {(os.fsdecode(path), *version) for path, *version, state in rows if state == "done"}
+    return len(done) == len(rows) and all((path, *_version(house.inbox / path)) in done for path in paths)
+
+
+def _version(path: Path) -> tuple[int, int, int, int]:
+    """Give what the journal knows a file's state by."""
+    status = path.lstat()
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
 def _judge(evidence: Evidence, name: str) -> None:
@@ -222,7 +235,7 @@ def test_a_link_to_a_file_elsewhere_is_all_that_is_deleted(tmp_path: Path) -> No
         for name in ("one.jpg", "two.jpg"):
             (house.inbox / name).hardlink_to(elsewhere)
         daemon.until(lambda: not list(house.inbox.iterdir()))
-        daemon.until(lambda: _settled(house, 2))
+        daemon.until(lambda: _settled(house, frozenset()) and len(house.results()) == 2)
         assert daemon.stop() == 0
         assert not daemon.events("job.failed")
     assert sorted(house.results()) == ["one.png", "two.png"]

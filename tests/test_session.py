@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
-from onnx import TensorProto
+from onnx import TensorProto, helper
 
 from bgrd.errors import Fault, MemoryFault, ModelFault
 from bgrd.models.session import Session
@@ -117,9 +120,162 @@ def test_a_spec_that_contradicts_its_file(made: dict[str, Any], meant: dict[str,
         opened(model(**made), spec(**meant))
 
 
-def test_a_static_size_that_fits() -> None:
-    """A file of fixed size is fine where the spec says the same."""
-    opened(model(sides=(32, 32))).trial()
+@pytest.mark.parametrize("sides", [(32, 32), (32, "width"), ("height", 32), ("height", "width")])
+def test_sizes_that_fit(sides: tuple[int | str, int | str]) -> None:
+    """A file of fixed, half fixed or free size is fine where the spec says the same."""
+    opened(model(sides=sides)).trial()
+
+
+def network(node: Any, shape: Sequence[int | str], *, element: int = TensorProto.FLOAT, inputs: int = 1) -> bytes:
+    """Make a model of one node whose input has any shape and type at all."""
+    entries = [helper.make_tensor_value_info(f"image{number}", element, list(shape)) for number in range(inputs)]
+    out = helper.make_tensor_value_info("alpha", helper.np_dtype_to_tensor_dtype(np.dtype(np.int64)), None)
+    if node.op_type != "ArgMax":
+        out = helper.make_tensor_value_info("alpha", element, None)
+    graph = helper.make_graph([node], "odd", entries, [out])
+    made: bytes = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8
+    ).SerializeToString()
+    return made
+
+
+SIGMOID = helper.make_node("Sigmoid", ["image0"], ["alpha"])
+ODD: list[tuple[bytes, str]] = [
+    (
+        network(helper.make_node("Add", ["image0", "image1"], ["alpha"]), [1, 3, 32, 32], inputs=2),
+        r"one input, found 2",
+    ),
+    (network(SIGMOID, [3, 32, 32]), "an input of 4 dimensions, found "),
+    (network(SIGMOID, [0, 3, 32, 32]), "a batch of 1, found 0"),
+    (network(SIGMOID, [4, 3, 32, 32]), "a batch of 1, found 4"),
+    (network(SIGMOID, [1, 1, 32, 32]), "3 channels in layout NCHW"),
+    (network(SIGMOID, [1, 3, 0, 32]), "an input side of 32, found 32 x 0"),
+    (
+        network(SIGMOID, [1, 3, 32, 32], element=TensorProto.DOUBLE),
+        r"an input of float32 or float16, found tensor\(double",
+    ),
+    (network(helper.make_node("ArgMax", ["image0"], ["alpha"], axis=1), [1, 3, 32, 32]), "an output of float32 or"),
+    (network(helper.make_node("Flatten", ["image0"], ["alpha"]), [1, 3, 32, 32]), "a channel 2"),
+]
+
+NO_MASKS: list[Any] = [
+    helper.make_node("Flatten", ["image0"], ["alpha"]),
+    helper.make_node("GlobalAveragePool", ["image0"], ["alpha"]),
+    helper.make_node("ReduceMean", ["image0"], ["alpha"], axes=[2]),
+    helper.make_node("ReduceMean", ["image0"], ["alpha"], axes=[1, 3], keepdims=0),
+]
+
+
+@pytest.mark.parametrize("node", NO_MASKS, ids=lambda node: node.op_type)
+def test_an_output_that_is_no_mask(node: Any) -> None:
+    """A list of numbers, a mean, a line: what has not the picture's proportions is told by its shape."""
+    session = opened(network(node, [1, 3, 128, 128]), spec(side=128))
+    with pytest.raises(ModelFault, match="expected a mask of a picture of 128 x 128, found an output of"):
+        session.trial()
+
+
+@pytest.mark.parametrize(("data", "word"), ODD)
+def test_a_file_of_another_kind(data: bytes, word: str) -> None:
+    """Several inputs, odd types, no dimensions, nothing at all: expected and found are named."""
+    with pytest.raises(ModelFault, match=f"does not fit its spec: expected .*{word}"):
+        opened(data, spec(pick=(2,))).trial()
+
+
+@pytest.mark.parametrize(("made", "wanted"), [(None, "sigmoid"), ("Sigmoid", "none")])
+def test_an_activation_found_by_trial(made: str | None, wanted: str) -> None:
+    """With "auto" the trial's values decide, once, and the session says what it found."""
+    centred: dict[str, Any] = {key: (value,) * 3 for key, value in MEANT.items()}
+    session = opened(model(activation=made), spec(activation="auto", **centred))
+    session.trial()
+    assert session.spec.activation == wanted
+    session.trial()
+    assert session.notes == [f"activation {wanted}, by the values of its trial run"]
+
+
+def test_an_output_laid_out_by_the_file() -> None:
+    """Layout "file" tells the output's from its own shape: channels are few."""
+    turned = helper.make_node("Transpose", ["image0"], ["alpha"], perm=[0, 2, 3, 1])
+    data = onnx.shape_inference.infer_shapes(onnx.load_from_string(network(turned, [1, 3, 32, 32]))).SerializeToString()
+    found = opened(data, spec(layout="file")).spec
+    assert (found.layout, found.output_layout) == ("NCHW", "NHWC")
+    assert opened(data, spec(layout="file", output_layout="NCHW")).spec.output_layout == "NCHW"
+
+
+@pytest.fixture
+def parted(tmp_path: Path) -> tuple[bytes, bytes]:
+    """Give a model whose weights lie in a file "tiny.data", and that file."""
+    options: dict[str, Any] = {"save_as_external_data": True, "location": "tiny.data", "size_threshold": 0}
+    onnx.save(onnx.load_from_string(model()), tmp_path / "tiny.onnx", **options)
+    return (tmp_path / "tiny.onnx").read_bytes(), (tmp_path / "tiny.data").read_bytes()
+
+
+def test_weights_in_a_file_of_their_own(parted: tuple[bytes, bytes]) -> None:
+    """A model whose weights lie apart gives the same as one that holds them."""
+    data, weights = parted
+    session = Session(data, spec=SPEC, threads=1, name="tiny", external={"tiny.data": weights})
+    session.trial()
+    tensor = np.random.default_rng(0).normal(size=(1, 3, 32, 32)).astype(np.float32)
+    assert np.array_equal(session.run(tensor)[0], opened(model()).run(tensor)[0])
+
+
+def test_weights_that_are_wrong(parted: tuple[bytes, bytes]) -> None:
+    """Weights that are missing, named otherwise or cut short are told from a damaged model."""
+    data, weights = parted
+    wrong: list[tuple[dict[str, bytes], str]] = [
+        ({}, r"keeps its weights in tiny\.data, which has to be named in `data`\."),
+        ({"other": weights}, r"in tiny\.data, which has to be named in `data`; given are other"),
+        ({"tiny.data": weights[:8]}, r"tiny\.data, is shorter than the model says"),
+    ]
+    for external, word in wrong:
+        with pytest.raises(ModelFault, match=word):
+            Session(data, spec=SPEC, threads=1, name="tiny", external=external)
+
+
+def test_a_provider_that_does_not_work_after_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What onnxruntime claims to have and does not use is found out, and told or allowed."""
+    both = ["XnnpackExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr("bgrd.models.session.onnxruntime.get_available_providers", lambda: both)
+    with (
+        pytest.warns(UserWarning, match="not in available"),
+        pytest.raises(ModelFault, match="Provider xnnpack does not work here; onnxruntime uses cpu"),
+    ):
+        Session(model(), spec=SPEC, threads=1, name="tiny", providers=["xnnpack"])
+    with pytest.warns(UserWarning, match="not in available"):
+        session = Session(model(), spec=SPEC, threads=1, name="tiny", providers=["xnnpack"], fallback=True)
+    assert session.notes == ["Provider xnnpack does not work here; onnxruntime uses cpu"]
+
+
+class _Picky(onnxruntime.InferenceSession):  # type: ignore[misc]
+    """Fails with any provider but the processor, as one whose library is broken does."""
+
+    def __init__(self, data: bytes, options: object, providers: list[str]) -> None:
+        if len(providers) > 1:
+            text = "the provider's library is broken"
+            raise RuntimeError(text)
+        super().__init__(data, options, providers=providers)
+
+
+def test_a_provider_that_cannot_load_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model is not called damaged for it, and where that is allowed the processor takes over."""
+    both = ["XnnpackExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr("bgrd.models.session.onnxruntime.get_available_providers", lambda: both)
+    monkeypatch.setattr("bgrd.models.session.onnxruntime.InferenceSession", _Picky)
+    with pytest.raises(ModelFault, match=r"cannot be loaded by xnnpack, cpu \(the provider's library is broken\)"):
+        Session(model(), spec=SPEC, threads=1, name="tiny", providers=["xnnpack"])
+    session = Session(model(), spec=SPEC, threads=1, name="tiny", providers=["xnnpack"], fallback=True)
+    session.trial()
+    assert session.providers == ["cpu"]
+    assert "library is broken" in session.notes[0]
+
+
+def test_what_is_in_use_is_told() -> None:
+    """A session says what it runs on, and what it does without."""
+    assert opened(model()).providers == ["cpu"]
+    session = Session(model(), spec=SPEC, threads=1, name="tiny", providers=["cuda", "cpu"], fallback=True)
+    assert session.providers == ["cpu"]
+    assert "cuda" in session.notes[0]
+    with pytest.raises(ModelFault, match="Provider cuda"):
+        Session(model(), spec=SPEC, threads=1, name="tiny", providers=["cuda", "cpu"])
 
 
 RANGES = [

@@ -47,7 +47,7 @@ def test_a_missing_download_says_what_to_do(tmp_path: Path) -> None:
 
 def test_a_model_of_the_users_own_making_is_not_waited_for(tmp_path: Path) -> None:
     """A row without a file to fetch says where the file comes from and how to name it."""
-    told = r"exported by yourself from torchvision: run `bgrd models add FILE --name deeplabv3-resnet101`"
+    told = r"exported by yourself from torchvision: run `bgrd models add FILE --name deeplabv3-resnet101`, or .*like ="
     with pytest.raises(ModelFault, match=told):
         find("deeplabv3-resnet101", custom={}, directory=tmp_path)
 

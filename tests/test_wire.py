@@ -16,10 +16,11 @@ from tests.processes import open_files
 
 MESSAGES: list[Message] = [
     Load(model="a", sha256=None, spec={"side": 320}, threads=1),
+    Load(model="a", sha256="00", spec=None, threads=1, external=["a.data"], providers=["cuda"], fallback=True),
     Work(job=1, model="a", recipe={"threshold": 0.5}, size=3, max_pixels=10, memory_bytes=1),
     Answer(job=1, go=True),
     Hello(pid=1),
-    Loaded(model="a", sha256="00", seconds=0.5, resident_bytes=1),
+    Loaded(model="a", sha256="00", seconds=0.5, resident_bytes=1, providers=["cpu"], notes=["é"]),
     Hashed(job=1, sha256="00", model_sha256="11"),
     Finished(
         job=1, sizes=[1], sha256s=["00"], width=1, height=1, format="PNG", notes=["é"], seconds={"a": 1.5}, peak_bytes=1

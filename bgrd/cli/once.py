@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -104,6 +104,7 @@ def _files(options: argparse.Namespace, settings: Settings, console: Console, pr
         outcome = once.run(tasks)
     _tell(outcome, console)
     _warn(console, outcome.loose)
+    _note(console, {model.name: outcome.notes})
     failed = [_Row(failure.task.path, "failed", failure.reason) for failure in outcome.failures]
     _sum_up(console, done=len(outcome.results), seconds=outcome.wall_seconds, failed=len(failed))
     _table(console, failed)
@@ -124,6 +125,7 @@ def _inboxes(options: argparse.Namespace, settings: Settings, console: Console, 
     left = daemon.left + len(daemon.writing)
     seconds = time.perf_counter() - started
     _warn(console, tally.loose)
+    _note(console, tally.notes)
     _sum_up(console, done=tally.done, seconds=seconds, failed=len(tally.failed), left=left)
     _table(console, rows)
     if daemon.stopped:
@@ -173,6 +175,7 @@ class _Tally:
         self.failed: dict[tuple[str, bytes], str] = {}
         self.waiting: dict[tuple[str, bytes], str] = {}
         self.loose: tuple[str, ...] = ()
+        self.notes: dict[str, Sequence[str]] = {}
         self._expected = 0
         self._progress = progress
 
@@ -189,6 +192,8 @@ class _Tally:
                 self._expected += facts["count"]
             case "lane.loose":
                 self.loose = tuple(facts["missing"])
+            case "model.loaded":
+                self.notes[facts["model"]] = facts["notes"]
             case "job.failed":
                 self.waiting.pop(key, None)
                 self.failed[key] = facts["reason"]
@@ -235,6 +240,13 @@ def _warn(console: Console, loose: tuple[str, ...]) -> None:
     if loose:
         told = f"the lanes are not shut in completely, {'; '.join(loose)}: see `bgrd check`"
         console.print(escape(line(told)), soft_wrap=True)
+
+
+def _note(console: Console, notes: Mapping[str, Sequence[str]]) -> None:
+    """Say what was decided when the models were loaded, as what they do without."""
+    for model, told in notes.items():
+        for note in told:
+            console.print(escape(line(f"model {model}: {note}")), soft_wrap=True)
 
 
 def _sum_up(console: Console, *, done: int, seconds: float, failed: int, left: int = 0) -> None:

@@ -82,6 +82,7 @@ def _facts(settings: Settings) -> dict[str, Any]:
         "version": live.get("version"),
         "ready": bool(live.get("ready")),
         "lanes": live.get("lanes", []),
+        "models": live.get("models", {}),
         "journal": unread,
         "folders": table,
         "troubled": [_job(job) for job in troubled],
@@ -154,6 +155,10 @@ def _print(facts: dict[str, Any]) -> None:
             console.print(f"{escape(name)}: {escape(folder['reason'])}", soft_wrap=True)
         for writing in folder["writing"]:
             console.print(f"{escape(name)}: {escape(writing['name'])} is still being written")
+    for name, model in facts["models"].items():
+        console.print(
+            escape(line("; ".join([f"model {name} runs on {', '.join(model['providers'])}", *model["notes"]])))
+        )
     for job in facts["troubled"]:
         told = f"{job['state']}: {job['folder']}/{job['path']['name']}: {job['reason']}"
         console.print(escape(told), soft_wrap=True)

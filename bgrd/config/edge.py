@@ -14,7 +14,7 @@ class EdgeOptions(Table):
 
     model: str = Field(
         default="bgrd-lite",
-        description="The model: bgrd-lite, u2net, isnet-general-use, modnet, or the name of a [[model]] table.",
+        description="The model: one of the README's table, as bgrd-lite or u2net, or the name of a [[model]] table.",
     )
     threshold: float = Field(
         default=0.5,

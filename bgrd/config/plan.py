@@ -10,9 +10,10 @@ from dataclasses import replace
 from difflib import get_close_matches
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 from bgrd.config.recipe import recipe_of
-from bgrd.config.settings import FolderTable, Options, Settings
+from bgrd.config.settings import FolderTable, ModelTable, Options, Settings
 from bgrd.errors import ConfigError
 from bgrd.job import Folder, ModelChoice, Recipe
 from bgrd.models.catalogue import ROWS
@@ -47,19 +48,41 @@ def default_recipe(settings: Settings) -> Recipe:
 def custom_models(settings: Settings) -> dict[str, ModelChoice]:
     """Give the models of the `[[model]]` tables by name. Raises ConfigError for a name or a spec that cannot be.
 
-    A name of the catalogue may be given to a file of one's own. A table without spec keys means that the file describes
-    itself; else the choice's `spec` is what `models.spec.parse` takes.
+    A name of the catalogue may be given to a file of one's own. A table without `like` and spec keys means that the
+    file describes itself; else the choice's `spec` is what `models.spec.parse` takes.
     """
     models: dict[str, ModelChoice] = {}
     for table in settings.model:
         if table.name in models:
             message = f"model[{table.name}].name: is given twice"
             raise ConfigError(message)
-        spec = {"name": table.name, **table.model_extra} if table.model_extra else None
-        if spec:
-            parse(spec, where=f"model[{table.name}]")
-        models[table.name] = ModelChoice(name=table.name, path=table.path, sha256=table.sha256, spec=spec)
+        models[table.name] = ModelChoice(
+            name=table.name, path=table.path, sha256=table.sha256, spec=_spec(table), external=table.data
+        )
     return models
+
+
+def _spec(table: ModelTable) -> dict[str, Any] | None:
+    """Give what a table says of how its model is fed, None where it says nothing. Raises ConfigError."""
+    where, own = f"model[{table.name}]", table.model_extra or {}
+    base = {} if table.like is None else _base(table.like, where)
+    if not (base or own):
+        return None
+    spec = {**base, **own, "name": table.name}
+    parse(spec, where=where)
+    return spec
+
+
+def _base(like: str, where: str) -> dict[str, Any]:
+    """Give the spec of a known model, without the licence, which is that of its own file. Raises ConfigError."""
+    known = [name for name, row in ROWS.items() if row.spec is not None]
+    row = ROWS.get(like)
+    if row is None or row.spec is None:
+        close = get_close_matches(like, known, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"those are {', '.join(known)}"
+        message = f"{where}.like: must be a known model that says how it is fed, is {like!r}; {hint}"
+        raise ConfigError(message)
+    return {key: value for key, value in row.spec.to_json().items() if key not in {"licence", "commercial"}}
 
 
 def arrange(folders: Sequence[Folder], *, aside: Sequence[Path]) -> tuple[Folder, ...]:

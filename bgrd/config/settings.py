@@ -16,7 +16,8 @@ from bgrd.config.delivery import DeliveryOptions
 from bgrd.config.edge import EdgeOptions
 from bgrd.config.intake import IntakeOptions
 from bgrd.config.output import OutputOptions
-from bgrd.config.table import DAY, HOUR, Mirror, Name, Place, Size, Table, some
+from bgrd.config.table import DAY, HOUR, FileName, Mirror, Name, Place, Providers, Size, Table, some
+from bgrd.models.providers import PROVIDERS
 
 __all__ = [
     "DEFAULT_FOLDER",
@@ -50,7 +51,7 @@ class FolderTable(Options):
 
 
 class ModelTable(Table):
-    """A `[[model]]` table: a file of one's own; its further keys are the model's spec, see `models.spec`."""
+    """A `[[model]]` table: a file of one's own; its further keys are the model's spec, see docs/models.md."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -61,6 +62,15 @@ class ModelTable(Table):
         pattern="^[0-9a-f]{64}$",
         description='What the file\'s SHA-256 has to be; "any": whatever is there is taken.',
         json_schema_extra={"word": "any"},
+    )
+    data: tuple[FileName, ...] = Field(
+        default=(), description="The files of weights beside it, where the model keeps them apart, as it calls them."
+    )
+    like: str | None = Field(
+        default=None,
+        description='A known model that is fed like this one, whose spec the further keys change; "itself": '
+        "the file says how it is fed, or the keys here do.",
+        json_schema_extra={"word": "itself"},
     )
 
 
@@ -90,6 +100,15 @@ class Settings(BaseSettings, Table):
     )
     threads: int = Field(
         default=0, ge=0, le=256, description="Threads of each lane; 0: the cores shared among the lanes."
+    )
+    providers: Providers | None = Field(
+        default=None,
+        description=f'What models run on: "auto", which is the processor, or a list of {", ".join(PROVIDERS)}, '
+        "the best first.",
+        json_schema_extra={"word": "auto"},
+    )
+    provider_fallback: bool = Field(
+        default=False, description="Whether to go on, and say so, without a provider that cannot be used here."
     )
     memory_limit: Size = Field(
         default=0, description="What all lanes together may use; 0: half of what the machine or the cgroup has."

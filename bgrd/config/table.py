@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationInfo, field_validator
 
-from bgrd.config.values import place_of, size_of
+from bgrd.config.values import file_name_of, place_of, providers_of, size_of
 
-__all__ = ["DAY", "HOUR", "Mirror", "Name", "Place", "Size", "Table", "some"]
+__all__ = ["DAY", "HOUR", "FileName", "Mirror", "Name", "Place", "Providers", "Size", "Table", "some"]
 
 HOUR = 3600.0
 DAY = 24 * HOUR
@@ -44,6 +44,8 @@ def some(value: tuple[_Item, ...]) -> tuple[_Item, ...]:
 
 Place = Annotated[Path, BeforeValidator(place_of)]
 Size = Annotated[int, BeforeValidator(size_of)]
+FileName = Annotated[str, AfterValidator(file_name_of)]
+Providers = Annotated[tuple[str, ...], BeforeValidator(providers_of)]
 Name = Annotated[str, AfterValidator(_name)]
 Mirror = Annotated[str, AfterValidator(_mirror)]
 

@@ -14,7 +14,20 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
-__all__ = ["Surroundings", "colour_of", "expand", "human_size", "mode_of", "place_of", "size_of", "surroundings"]
+from bgrd.models.providers import PROVIDERS
+
+__all__ = [
+    "Surroundings",
+    "colour_of",
+    "expand",
+    "file_name_of",
+    "human_size",
+    "mode_of",
+    "place_of",
+    "providers_of",
+    "size_of",
+    "surroundings",
+]
 
 _UNITS = {
     "": 1,
@@ -95,6 +108,25 @@ def _base_directories(home: str, environ: Mapping[str, str]) -> dict[str, str]:
         name: value if (value := environ.get(name, "")).startswith("/") else home + fallback[1:]
         for name, fallback in _XDG_FALLBACKS.items()
     }
+
+
+def file_name_of(text: str) -> str:
+    """Give a name below a model's folder as it is. Raises ValueError for one that leads out of it."""
+    parts = text.split("/")
+    if "\0" in text or any(part in {"", ".", ".."} for part in parts):
+        message = f"must be a name below the model's own folder, is {text!r}"
+        raise ValueError(message)
+    return text
+
+
+def providers_of(value: object) -> tuple[str, ...]:
+    """Give the providers' short names that a setting lists. Raises ValueError."""
+    names = list(value) if isinstance(value, list | tuple) else []
+    known = all(isinstance(name, str) and name in PROVIDERS for name in names)
+    if not (names and known) or len(set(names)) != len(names):
+        message = f'must be "auto" or a list of {", ".join(PROVIDERS)}, is {value!r}'
+        raise ValueError(message)
+    return tuple(str(name) for name in names)
 
 
 def size_of(value: object) -> int:

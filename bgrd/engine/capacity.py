@@ -26,7 +26,10 @@ class Capacity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What the lanes may take. Bytes and seconds; `memory_bytes` and `model_bytes` are for all lanes together."""
+    """What the lanes may take. Bytes and seconds; `memory_bytes` and `model_bytes` are for all lanes together.
+
+    `providers` are what models run on, () for auto; whether they may do without one of them is `provider_fallback`.
+    """
 
     lanes: int
     threads: int
@@ -34,6 +37,8 @@ class Limits:
     model_bytes: int
     job_seconds: float
     idle_unload_seconds: float
+    providers: tuple[str, ...] = ()
+    provider_fallback: bool = False
 
 
 def measure(*, root: Path = Path("/"), affinity: int | None = None) -> Capacity:

@@ -59,6 +59,7 @@ class Dispatcher:
         self._active: dict[int, _Active] = {}
         self._paused_until = 0.0
         self._loose: set[str] = set()
+        self.models: dict[str, dict[str, list[str]]] = {}
         self.claiming = True
 
     @property
@@ -190,7 +191,8 @@ class Dispatcher:
         """Release the folders that waited for this model."""
         if message.seconds:
             facts = {"seconds": round(message.seconds, 3), "resident_bytes": message.resident_bytes}
-            self._report("model.loaded", model=message.model, lane=lane, **facts)
+            self.models[message.model] = {"providers": message.providers, "notes": message.notes}
+            self._report("model.loaded", model=message.model, lane=lane, **facts, **self.models[message.model])
         for desk in self._using(message.model):
             if desk.wants_model:
                 desk.committer.probe()

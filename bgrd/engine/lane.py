@@ -21,13 +21,13 @@ from io import BufferedRandom
 from bgrd.delivery.beneath import PLACES_OWN, unusable
 from bgrd.engine.cage import Cage, enter
 from bgrd.engine.gauge import Gauge
+from bgrd.engine.loading import loaded
 from bgrd.engine.pipeline import Report, preload, process, verify
 from bgrd.engine.trace import behind, trace
 from bgrd.engine.wire import Answer, Channel, Drop, Faulted, Finished, Hashed, Hello, Load, Loaded, Work
 from bgrd.errors import ChangedFault, Fault, FileFault, FolderFault, InputFault, MemoryFault, ModelFault, UnknownFault
 from bgrd.job import Recipe
 from bgrd.kernel import die_with_parent, first_hole
-from bgrd.models import spec as model_spec
 from bgrd.models.session import Session
 from bgrd.steps import passed
 
@@ -68,7 +68,7 @@ class Lane:
         try:
             match message:
                 case Load():
-                    self._load(message, descriptors[0])
+                    self._load(message, descriptors)
                 case Drop():
                     self._sessions.pop(message.model, None)
                 case Work():
@@ -101,20 +101,12 @@ class Lane:
             )
         )
 
-    def _load(self, load: Load, descriptor: int) -> None:
+    def _load(self, load: Load, descriptors: Sequence[int]) -> None:
         """Read, hash, build and try a model."""
         self._stage = "load"
         started = time.perf_counter()
         before = self._gauge.resident_bytes()
-        with open(descriptor, "rb", closefd=False) as file:
-            data = file.read()
-        found = hashlib.sha256(data).hexdigest()
-        if load.sha256 is not None and found != load.sha256:
-            text = f"the file of model {load.model} is damaged: sha256 is {found}, expected {load.sha256}"
-            raise ModelFault(text)
-        where = f"model {load.model}"
-        spec = model_spec.parse(load.spec, where=where) if load.spec is not None else None
-        session = Session(data, spec=spec, threads=load.threads, name=load.model)
+        session, found = loaded(load, descriptors)
         session.trial()
         self._sessions[load.model] = (session, found)
         self._refused.pop(load.model, None)
@@ -125,6 +117,8 @@ class Lane:
                 sha256=found,
                 seconds=time.perf_counter() - started,
                 resident_bytes=max(0, self._gauge.resident_bytes() - before),
+                providers=session.providers,
+                notes=[note[:_TEXT_LIMIT] for note in session.notes],
             )
         )
 

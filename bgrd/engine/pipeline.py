@@ -222,7 +222,11 @@ def _session(name: str) -> Session:
     """Load a model for the library's face; one thread, as in a lane, so that the pixels are the same."""
     choice = find(name, custom={}, directory=Path())
     spec = parse(choice.spec, where=name) if choice.spec else None
-    return Session(choice.path.read_bytes(), spec=spec, threads=1, name=name)
+    data, *weights = (path.read_bytes() for path in choice.files)
+    external = dict(zip(choice.external, weights, strict=True))
+    session = Session(data, spec=spec, threads=1, name=name, external=external)
+    session.trial()
+    return session
 
 
 def _opacity(picture: Picture, outputs: Sequence[NDArray[Any]], *, recipe: Recipe, spec: ModelSpec) -> Image.Image:

@@ -88,7 +88,7 @@ class Pool:
             self._let_go()  # what earlier pictures left in a lane is not to be this one's undoing
         slot = self._choose(assignment.model.name)
         if not slot.holds(assignment.model.name):
-            slot.load(assignment.model, threads=self.limits.threads)
+            slot.load(assignment.model, self.limits)
         slot.assignment = assignment
         slot.confine(self.limits, memory_bytes=self.limits.memory_bytes)
         self._go_on(slot)
@@ -118,7 +118,7 @@ class Pool:
             self._events.model_loaded(known, slot.process.pid)
             return True
         slot.confine(self.limits, memory_bytes=self.limits.memory_bytes)
-        slot.load(model, threads=self.limits.threads)
+        slot.load(model, self.limits)
         self._go_on(slot)
         return True
 

@@ -73,6 +73,9 @@ def harmless(message: Message) -> Message:
             return replace(message, text=line(message.text), stage=line(message.stage))
         case Hello():
             return replace(message, missing=[line(name) for name in message.missing])
+        case Loaded():
+            providers, notes = ([line(text) for text in texts] for texts in (message.providers, message.notes))
+            return replace(message, providers=providers, notes=notes)
         case _:
             return message
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Literal
 
 from bgrd.engine.capacity import Limits
@@ -118,14 +119,26 @@ class Slot:
         except BlockingIOError:
             self.process.kill()  # it reads nothing: waiting for it would hold up everybody
 
-    def load(self, model: ModelChoice, *, threads: int) -> None:
-        """Send a model's file as a descriptor. Raises ModelFault where it cannot be read, DaemonFault as `open`."""
-        descriptor = _open_model(model)
-        try:
+    def load(self, model: ModelChoice, limits: Limits) -> None:
+        """Send a model's files as descriptors. Raises ModelFault where one cannot be read, DaemonFault as `open`."""
+        message = Load(
+            model=model.name,
+            sha256=model.sha256,
+            spec=model.spec,
+            threads=limits.threads,
+            external=list(model.external),
+            providers=list(limits.providers),
+            fallback=limits.provider_fallback,
+        )
+        with ExitStack() as opened:
+            descriptors = []
+            for path in model.files:
+                descriptor = _open_model(model, path)
+                # Some file systems ask their server when a file is closed.
+                opened.callback(dispose, partial(os.close, descriptor))
+                descriptors.append(descriptor)
             self.loading.append(model.name)
-            self.send(Load(model=model.name, sha256=model.sha256, spec=model.spec, threads=threads), (descriptor,))
-        finally:
-            dispose(partial(os.close, descriptor))  # some file systems ask their server when a file is closed
+            self.send(message, tuple(descriptors))
 
     def finish(self) -> None:
         """Take the job off; the model it used is the last to be shed."""
@@ -141,13 +154,13 @@ class Slot:
             self.send(Drop(model=oldest))
 
 
-def _open_model(model: ModelChoice) -> int:
+def _open_model(model: ModelChoice, path: Path) -> int:
     try:
-        return ask(model.path, lambda: os.open(model.path, os.O_RDONLY | os.O_CLOEXEC), unwanted=os.close)
+        return ask(path, lambda: os.open(path, os.O_RDONLY | os.O_CLOEXEC), unwanted=os.close)
     except OSError as error:
         reason = error.strerror or os.strerror(error.errno or 0)
         if error.errno in SHORTAGES:
             text = f"bgrd is short of system resources: {reason}"
             raise DaemonFault(text) from error
-        text = f"the file of model {model.name} cannot be read: {model.path}: {reason}"
+        text = f"the file of model {model.name} cannot be read: {path}: {reason}"
         raise ModelFault(text) from error

@@ -43,12 +43,19 @@ class WireError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """Parent: take this model (descriptor: its file), check it and run it once."""
+    """Parent: take this model (descriptors: its file, then those of its weights), check it and run it once.
+
+    `sha256` is what the file's has to be. `external` are the names by which the model calls its files of weights.
+    `providers` are short names, none stands for auto, see `models.providers`.
+    """
 
     model: str
     sha256: str | None
     spec: dict[str, Any] | None
     threads: int
+    external: list[str] = field(default_factory=list)
+    providers: list[str] = field(default_factory=list)
+    fallback: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,12 +97,18 @@ class Hello:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """Lane: the model is loaded and passed its trial run."""
+    """Lane: the model is loaded and passed its trial run.
+
+    `sha256` is that of all its files' bytes, one after the other. `providers` are those really in use, `notes` say what
+    was decided on the way.
+    """
 
     model: str
     sha256: str
     seconds: float
     resident_bytes: int
+    providers: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

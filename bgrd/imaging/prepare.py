@@ -26,10 +26,11 @@ _FILTERS = {
     "lanczos": Image.Resampling.LANCZOS,
 }
 
-_REDUCING_GAP = {"bilinear": 2.0}
+_REDUCING_GAP = 2.0
 """Reduce big pictures by whole numbers first: 21 ms instead of 60 for 12 million pixels, 0.2 of 255 off on average.
 
-The other filters are there to follow some other program to the pixel, and even that little moves a mask.
+For models of our own, which never saw the difference: even that little moves a mask, and the filters of other programs
+are followed to the pixel.
 """
 
 
@@ -49,8 +50,7 @@ def prepare(
         ground.paste(image, None, alpha)
         image = ground
     size = model_size(image.size, spec)
-    small = image.resize(size, _FILTERS[spec.resample], reducing_gap=_REDUCING_GAP.get(spec.resample))
-    values = np.asarray(small, dtype=np.float32)
+    values = _resized(image, size, spec)
     # An all-black picture has no maximum to divide by.
     divisor = max(float(values.max()), 1.0) if spec.divide_by == "image_max" else float(spec.divide_by)
     mean, std = np.asarray(spec.mean, dtype=np.float32), np.asarray(spec.std, dtype=np.float32)
@@ -60,6 +60,44 @@ def prepare(
     if spec.layout == "NCHW":
         values = values.transpose(2, 0, 1)
     return np.ascontiguousarray(values[None], dtype=dtype)
+
+
+def _resized(image: Image.Image, size: tuple[int, int], spec: ModelSpec) -> NDArray[np.float32]:
+    """Give (h, w, 3) in 0..255 at the model's size."""
+    if spec.resample == "sampled":
+        return _sampled(image, size)
+    gap = _REDUCING_GAP if spec.quick and spec.resample == "bilinear" else None
+    return np.asarray(image.resize(size, _FILTERS[spec.resample], reducing_gap=gap), dtype=np.float32)
+
+
+def _sampled(image: Image.Image, size: tuple[int, int]) -> NDArray[np.float32]:
+    """Mix the four pixels around each place; pixel centres lie at halves, and what lies outside is the edge's.
+
+    Pillow's own way cuts off what is behind the point: half a step too dark. Its perspective is in doubles, its affine
+    transform is not. No copy of the picture is made.
+    """
+    (across, rightward), (down, downward) = (_between(*pair) for pair in zip(image.size, size, strict=True))
+    corners = [
+        np.asarray(
+            image.transform(size, Image.Transform.PERSPECTIVE, (across, 0.0, x, 0.0, down, y, 0.0, 0.0)),
+            dtype=np.float32,
+        )
+        for y in (-0.5, 0.5)
+        for x in (-0.5, 0.5)
+    ]
+    share = rightward[None, :, None]
+    top, bottom = (left + (right - left) * share for left, right in (corners[:2], corners[2:]))
+    return np.asarray(top + (bottom - top) * downward[:, None, None], dtype=np.float32)
+
+
+def _between(length: int, count: int) -> tuple[float, NDArray[np.float32]]:
+    """Give the step between `count` places along `length` pixels, and each place's share of the pixel behind it."""
+    step = length / count
+    places = (np.arange(count) + 0.5) * step - 0.5
+    share = places - np.floor(places)
+    share[places < 0.0] = 1.0
+    share[np.floor(places) + 1 >= length] = 0.0
+    return step, share.astype(np.float32)
 
 
 def model_size(size: tuple[int, int], spec: ModelSpec) -> tuple[int, int]:

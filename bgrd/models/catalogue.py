@@ -14,6 +14,11 @@ BUILT_IN = "bgrd-lite"
 
 _IMAGENET: dict[str, Any] = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 _HALF: dict[str, Any] = {"mean": (0.5, 0.5, 0.5)}
+_PILLOW: dict[str, Any] = {"resample": "bilinear", "quick": False}
+"""How torchvision shrinks a Pillow image. Another filter moves more than the filter's name says: bilinear, bicubic and
+lanczos differ by 2 to 7 of 255 in the mask of an average photo, at 320 and 640 pixels."""
+_TORCH: dict[str, Any] = {"resample": "sampled"}
+"""How torch's `interpolate` and OpenCV's INTER_LINEAR do, which look at four pixels only, however small it gets."""
 _RELEASE = "https://github.com/danielgatis/rembg/releases/download/v0.0.0/"
 
 
@@ -52,13 +57,17 @@ def _hub(repository: str, path: str, *, name: Precision, file_name: str) -> Vari
 
 
 def _u2net(name: str, variants: tuple[Variant, ...]) -> Row:
-    """U-2-Net and its kin: seven outputs, the first is the fused one."""
-    return _row(name, "Apache-2.0", variants, side=320, divide_by="image_max", stretch="guarded", **_IMAGENET)
+    """U-2-Net and its kin: seven outputs, the first is the fused one.
+
+    skimage's resize smooths by half the scale, which Pillow's triangle comes closest to.
+    """
+    common: dict[str, Any] = {"side": 320, "divide_by": "image_max", "stretch": "guarded"}
+    return _row(name, "Apache-2.0", variants, **common, **_IMAGENET, **_PILLOW)
 
 
 def _birefnet(name: str, variants: tuple[Variant, ...]) -> Row:
     """BiRefNet: one output of raw values."""
-    return _row(name, "MIT", variants, side=1024, activation="sigmoid", **_IMAGENET)
+    return _row(name, "MIT", variants, side=1024, activation="sigmoid", **_IMAGENET, **_PILLOW)
 
 
 _BUILT_IN = Row(
@@ -92,6 +101,7 @@ _ISNETS = (
         side=1024,
         stretch="guarded",
         **_HALF,
+        **_TORCH,
     ),
     _row(
         "isnet-anime",
@@ -100,6 +110,7 @@ _ISNETS = (
         side=1024,
         stretch="guarded",
         mean=_IMAGENET["mean"],
+        **_TORCH,
     ),
     _row(
         "isnet-imgly",
@@ -110,6 +121,7 @@ _ISNETS = (
         divide_by="256",
         layout="file",
         **_HALF,
+        **_TORCH,
     ),
     _bound(
         "rmbg-1.4",
@@ -122,6 +134,7 @@ _ISNETS = (
         side=1024,
         stretch="guarded",
         **_HALF,
+        **_TORCH,
     ),
 )
 
@@ -170,7 +183,9 @@ _BIREFNETS = (
         ),
         gated=True,
         side=1024,
+        activation="auto",  # the official file has the sigmoid inside; other exports of it do not
         **_IMAGENET,
+        **_PILLOW,
     ),
 )
 
@@ -198,8 +213,9 @@ _OTHERS = (
         fit="short_side",
         multiple=8,
         activation="argmax",
-        pick=tuple(range(1, 21)),
+        pick=tuple(range(1, 21)),  # all but the background; 15 alone is a person
         **_IMAGENET,
+        **_PILLOW,
     ),
     _row(
         "resunet50",
@@ -209,8 +225,26 @@ _OTHERS = (
         side=512,
         channels="BGR",
         layout="NHWC",
+        **_TORCH,
     ),
 )
 
-ROWS: dict[str, Row] = {row.name: row for row in (_BUILT_IN, *_U2NETS, *_ISNETS, *_BIREFNETS, *_OTHERS)}
+_COMPATIBLE = tuple(
+    _row(
+        f"compat-rembg-{side}",
+        "your own",
+        (),
+        note="from wherever you got it",
+        side=side,
+        resample="lanczos",
+        upscale="lanczos",
+        divide_by="image_max",
+        stretch="full",
+        **numbers,
+    )
+    for side, numbers in ((320, _IMAGENET), (1024, _HALF))
+)
+"""Any file as another program feeds it: rembg's `u2net_custom` and `dis_custom`."""
+
+ROWS: dict[str, Row] = {row.name: row for row in (_BUILT_IN, *_U2NETS, *_ISNETS, *_BIREFNETS, *_OTHERS, *_COMPATIBLE)}
 """Every row by its name. Side, numbers and checksums: each model's own reference code and release page."""

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from bgrd.errors import ConfigError, MemoryFault, ModelFault
-from bgrd.models.spec import ModelSpec, parse
+from bgrd.models.providers import chosen, short
+from bgrd.models.spec import ModelSpec, OutputLayout, parse
+from bgrd.models.trial import contradiction, settled, synthetic
 
 # Since 1.29 onnxruntime notes in ~/.cache/Microsoft on what it is used, with the program's path, and sends it to its
 # maker, unless this is set before it is imported (`disable_telemetry_events` is too late). bgrd works offline.
@@ -24,8 +27,11 @@ __all__ = ["Session"]
 
 METADATA_KEY = "bgrd"
 _ELEMENT_TYPES = {"tensor(float)": "float32", "tensor(float16)": "float16"}
-_TOLERANCE = 0.02
-"""Rounding in half precision and quantised graphs may leave 0..1 by so much."""
+_EXTERNAL = re.compile(r"External file: (.+?) not found")
+"""How onnxruntime names a file of weights that it misses."""
+
+_NO_WEIGHTS = {"-": b"-"}
+"""Given a table, however small, onnxruntime opens no file by itself and names the one it misses."""
 
 _LOAD_ERRORS = (
     ort_errors.InvalidProtobuf,
@@ -43,24 +49,68 @@ _LOAD_ERRORS = (
 
 
 class Session:
-    """A model's session on the processor, its spec resolved against its file; `run` may be called from any thread.
+    """A model's session, its spec resolved against its file; `run` may be called from any thread.
 
-    `spec` None takes the one in the file's metadata. Raises ModelFault where file or spec are unusable.
+    `spec` None takes the one in the file's metadata. `external` holds the files of weights that the model names, whole.
+    `providers` are short names, see `models.providers`; what is in use is in `providers`, and `notes` says in sentences
+    what was decided here. Raises ModelFault where file, spec or providers are unusable.
     """
 
-    def __init__(self, data: bytes, *, spec: ModelSpec | None, threads: int, name: str) -> None:
+    def __init__(
+        self,
+        data: bytes,
+        *,
+        spec: ModelSpec | None,
+        threads: int,
+        name: str,
+        external: Mapping[str, bytes] | None = None,
+        providers: Sequence[str] = (),
+        fallback: bool = False,
+    ) -> None:
         self._name = name
+        wanted, self.notes = chosen(providers, available=onnxruntime.get_available_providers(), fallback=fallback)
         try:
-            self._session = onnxruntime.InferenceSession(data, _options(threads), providers=["CPUExecutionProvider"])
+            self._session = self._opened(data, _options(threads), external or {}, wanted)
+        except ModelFault as fault:
+            if len(wanted) == 1 or not fallback:
+                raise
+            self.notes.append(str(fault))
+            wanted = chosen((), available=(), fallback=False)[0]
+            self._session = self._opened(data, _options(threads), external or {}, wanted)
+        self.providers: list[str] = short(self._session.get_providers())
+        if lacking := [each for each in short(wanted) if each not in self.providers]:
+            self._make_do(lacking, fallback=fallback)
+        self._input = self._only_input()
+        self.element_type: str = self._element_type(self._input, "an input")
+        self.spec: ModelSpec = self._resolved(spec or self._own_spec())
+
+    def _opened(
+        self, data: bytes, options: onnxruntime.SessionOptions, external: Mapping[str, bytes], providers: list[str]
+    ) -> onnxruntime.InferenceSession:
+        name = self._name
+        try:
+            table = external or _NO_WEIGHTS
+            lengths = [len(content) for content in table.values()]
+            options.add_external_initializers_from_files_in_memory([*table], [*table.values()], lengths)
+            return onnxruntime.InferenceSession(data, options, providers=providers)
         except MemoryError as error:
             message = f"There is not enough memory to load model {name}."
             raise MemoryFault(message) from error
         except _LOAD_ERRORS as error:
             message = f"Model {name} is damaged or no ONNX model this onnxruntime can run ({_one_line(error)})."
+            if "xternal" in str(error):
+                message = _about_weights(name, error, sorted(external))
+            elif len(providers) > 1:
+                message = f"Model {name} cannot be loaded by {', '.join(short(providers))} ({_one_line(error)})."
             raise ModelFault(message) from error
-        self._input = self._only_input()
-        self.element_type: str = self._element_type()
-        self.spec: ModelSpec = self._resolved(spec or self._own_spec())
+
+    def _make_do(self, lacking: list[str], *, fallback: bool) -> None:
+        """Take note of providers that onnxruntime has and did not get to work."""
+        message = f"Provider {', '.join(lacking)} does not work here; onnxruntime uses {', '.join(self.providers)}"
+        if not fallback:
+            text = f"{message}; take it out of `providers`, or allow `provider_fallback`."
+            raise ModelFault(text)
+        self.notes.append(message)
 
     def run(self, tensor: NDArray[Any]) -> list[NDArray[Any]]:
         """Run one input tensor; gives every output in the file's order. Raises ModelFault where the model fails."""
@@ -77,22 +127,26 @@ class Session:
             raise ModelFault(message) from error
 
     def trial(self) -> None:
-        """Run a synthetic picture and hold what comes out against the spec; raises ModelFault on a contradiction."""
-        outputs = self.run(_synthetic(self.spec, self.element_type))
-        output = outputs[int(self.spec.output)]
-        self._check_shape(output)
-        self._check_range(output)
+        """Run a synthetic picture, hold what comes out against the spec and settle what the spec leaves open.
+
+        Raises ModelFault on a contradiction.
+        """
+        output = self.run(synthetic(self.spec, self.element_type))[int(self.spec.output)]
+        before, self.spec = self.spec, settled(self.spec, output, name=self._name)
+        if before.activation != self.spec.activation:
+            self.notes.append(f"activation {self.spec.activation}, by the values of its trial run")
 
     def _only_input(self) -> Any:
         inputs = self._session.get_inputs()
         if len(inputs) != 1:
-            raise self._contradiction("one input", f"{len(inputs)}")
+            names = ", ".join(each.name for each in inputs) or "none"
+            raise self._contradiction("one input", f"{len(inputs)} ({names})")
         return inputs[0]
 
-    def _element_type(self) -> str:
-        found: str = self._input.type
+    def _element_type(self, end: Any, what: str) -> str:
+        found: str = end.type
         if found not in _ELEMENT_TYPES:
-            raise self._contradiction("an input of float32 or float16", found)
+            raise self._contradiction(f"{what} of float32 or float16", found)
         return _ELEMENT_TYPES[found]
 
     def _own_spec(self) -> ModelSpec:
@@ -116,10 +170,13 @@ class Session:
         shape = list(self._input.shape)
         if len(shape) != 4:
             raise self._contradiction("an input of 4 dimensions", f"{shape}")
-        layout = spec.layout
+        output = self._output_number(spec.output)
+        self._element_type(self._session.get_outputs()[output], "an output")
+        layout, output_layout = spec.layout, spec.output_layout
         if layout == "file":
             layout = "NHWC" if shape[3] == 3 and shape[1] != 3 else "NCHW"
-        spec = replace(spec, layout=layout, output=self._output_number(spec.output))
+            output_layout = self._output_layout(output) if output_layout == "input" else output_layout
+        spec = replace(spec, layout=layout, output_layout=output_layout, output=output)
         batch, channels, height, width = (shape[at] for at in ((0, 1, 2, 3) if layout == "NCHW" else (0, 3, 1, 2)))
         if isinstance(batch, int) and batch != 1:
             raise self._contradiction("a batch of 1", f"{batch}")
@@ -142,35 +199,16 @@ class Session:
             raise self._contradiction(f"an output number {wanted}", f"{len(names)} outputs")
         return wanted
 
-    def _check_shape(self, output: NDArray[Any]) -> None:
-        shape = output.shape
-        if output.ndim not in {2, 3, 4} or (output.ndim == 4 and shape[0] != 1) or 0 in shape:
-            raise self._contradiction("an output that is one picture", f"{shape}")
-        channels = 1 if output.ndim == 2 else shape[-3]
-        if output.ndim == 4 and self.spec.layout == "NHWC":
-            channels = shape[3]
-        if max(self.spec.pick) >= channels:
-            raise self._contradiction(f"a channel {max(self.spec.pick)}", f"{channels} channels in {shape}")
-
-    def _check_range(self, output: NDArray[Any]) -> None:
-        """Tell from the values whether the activation is inside the graph: it depends on the export, not the model."""
-        low, high = float(np.min(output)), float(np.max(output))
-        if not np.isfinite([low, high]).all():
-            raise self._contradiction("finite numbers", f"{low:.3g} to {high:.3g}")
-        within = low >= -_TOLERANCE and high <= 1.0 + _TOLERANCE
-        if self.spec.activation == "none" and not within:
-            raise self._contradiction(
-                "values from 0 to 1 (activation none)",
-                f"{low:.3g} to {high:.3g}; is the activation missing?",
-            )
-        if self.spec.activation in {"sigmoid", "softmax"} and within:
-            raise self._contradiction(
-                f"raw values (activation {self.spec.activation})",
-                f"{low:.3g} to {high:.3g}; it seems to be inside the file already",
-            )
+    def _output_layout(self, number: int) -> OutputLayout:
+        """Tell from its shape: channels are few; an output without known ones is like the input."""
+        shape = list(self._session.get_outputs()[number].shape)
+        first, last = (shape[-3], shape[-1]) if len(shape) in {3, 4} else (None, None)
+        if isinstance(last, int) and (not isinstance(first, int) or last < first):
+            return "NHWC"
+        return "NCHW" if isinstance(first, int) else "input"
 
     def _contradiction(self, expected: str, found: str) -> ModelFault:
-        return ModelFault(f"Model {self._name} does not fit its spec: expected {expected}, found {found}.")
+        return contradiction(self._name, expected, found)
 
 
 def _options(threads: int) -> onnxruntime.SessionOptions:
@@ -194,17 +232,14 @@ def _options(threads: int) -> onnxruntime.SessionOptions:
     return options
 
 
-def _synthetic(spec: ModelSpec, element_type: str) -> NDArray[Any]:
-    """Make a picture with a bright disc on a dark slope, as the model would get it."""
-    side = spec.side
-    rows, columns = np.mgrid[0:side, 0:side].astype(np.float32) / np.float32(side)
-    disc = (rows - 0.5) ** 2 + (columns - 0.5) ** 2 < 0.09
-    grey = np.where(disc, np.float32(0.9), 0.4 * columns)
-    values = np.stack([grey, grey * np.float32(0.8), grey * np.float32(0.6)], axis=-1)
-    values = (values - np.asarray(spec.mean, np.float32)) / np.asarray(spec.std, np.float32)
-    if spec.layout == "NCHW":
-        values = values.transpose(2, 0, 1)
-    return np.ascontiguousarray(values[None], dtype=element_type)
+def _about_weights(name: str, error: Exception, given: Sequence[str]) -> str:
+    """Say what is wrong with a model's files of weights."""
+    if "out of bounds" in str(error):
+        return f"Model {name}: its file of weights, {', '.join(given)}, is shorter than the model says."
+    found = _EXTERNAL.search(str(error))
+    missing = found[1] if found else "another file"
+    rest = f"; given are {', '.join(given)}" if given else ""
+    return f"Model {name} keeps its weights in {missing}, which has to be named in `data`{rest}."
 
 
 def _one_line(error: Exception) -> str:

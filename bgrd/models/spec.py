@@ -12,11 +12,12 @@ from bgrd.errors import ConfigError
 __all__ = ["Activation", "Fit", "Layout", "ModelSpec", "Resample", "Stretch", "parse"]
 
 Fit = Literal["square", "short_side"]
-Resample = Literal["box", "bilinear", "bicubic", "lanczos"]
+Resample = Literal["box", "bilinear", "bicubic", "lanczos", "sampled"]
 DivideBy = Literal["255", "256", "image_max"]
 Channels = Literal["RGB", "BGR"]
 Layout = Literal["NCHW", "NHWC", "file"]
-Activation = Literal["none", "sigmoid", "softmax", "argmax"]
+OutputLayout = Literal["input", "NCHW", "NHWC"]
+Activation = Literal["none", "sigmoid", "softmax", "argmax", "auto"]
 Stretch = Literal["none", "guarded", "full"]
 
 
@@ -25,10 +26,12 @@ class ModelSpec:
     """A model's row. Pixels go in as `(value / divide_by - mean) / std`, channel by channel in the order `channels`.
 
     `fit` square stretches to `side` x `side`; short_side keeps the aspect and makes both sides multiples of
-    `multiple`. `resample` shrinks the picture, `upscale` enlarges the mask. `layout` is that of input and output,
-    "file" takes it from the file's shapes. `output` names the output or counts from 0. `pick` lists the channels whose
-    sum is the foreground (for argmax: whose winning counts). `stretch` guarded spreads the values from their minimum
-    where that means something, never above their maximum; full is the plain min-max of other programs.
+    `multiple`. `resample` shrinks the picture, `upscale` enlarges the mask; sampled is bilinear between four pixels
+    whatever the scale. `quick` lets bilinear reduce big pictures by whole numbers first. `layout` "file" is taken from
+    the file's shapes, `output_layout` "input" is the same. `output` names the output or counts from 0. `activation`
+    auto is sigmoid where the trial run leaves 0..1 and none where it does not. `pick` lists the channels whose sum is
+    the foreground (for argmax: whose winning counts). `stretch` guarded spreads the values from their minimum where
+    that means something, never above their maximum; full is the plain min-max of other programs.
     """
 
     name: str
@@ -36,12 +39,14 @@ class ModelSpec:
     fit: Fit = "square"
     multiple: int = 32
     resample: Resample = "bilinear"
+    quick: bool = True
     upscale: Resample = "bicubic"
     divide_by: DivideBy = "255"
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     channels: Channels = "RGB"
     layout: Layout = "NCHW"
+    output_layout: OutputLayout = "input"
     output: int | str = 0
     activation: Activation = "none"
     pick: tuple[int, ...] = (0,)
@@ -175,12 +180,14 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "fit": _one_of(Fit),
     "multiple": _whole(1, 1024),
     "resample": _one_of(Resample),
+    "quick": _truth,
     "upscale": _one_of(Resample),
     "divide_by": _one_of(DivideBy),
     "mean": _three(positive=False),
     "std": _three(positive=True),
     "channels": _one_of(Channels),
     "layout": _one_of(Layout),
+    "output_layout": _one_of(OutputLayout),
     "output": _output,
     "activation": _one_of(Activation),
     "pick": _pick,

@@ -73,7 +73,10 @@ def how_to_get(name: str, *, custom: Mapping[str, ModelChoice]) -> str:
         told = ", ".join(f"{base}:{variant.name}" for variant in ROWS[base].variants) or "none"
         return f"There is no model named {name}; variants of {base} are {told}."
     if name in ROWS:
-        return f"Model {name} comes {ROWS[name].note}: run `bgrd models add FILE --name {name}`."
+        return (
+            f"Model {name} comes {ROWS[name].note}: run `bgrd models add FILE --name {name}`, "
+            f"or name the file in a [[model]] table with like = {name!r}."
+        )
     known = ", ".join([*ROWS, *custom])
     return f"There is no model named {name}; known are {known}, and what `bgrd models add FILE` installs."
 

@@ -1,0 +1,39 @@
+"""A model's files to its session, inside a lane."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from bgrd.engine.wire import Load
+from bgrd.errors import ModelFault
+from bgrd.models.session import Session
+from bgrd.models.spec import parse
+
+__all__ = ["loaded"]
+
+
+def loaded(load: Load, descriptors: Sequence[int]) -> tuple[Session, str]:
+    """Build the session of the files `Load` brings; gives the SHA-256 of all their bytes too. Raises ModelFault."""
+    data, *weights = (_contents(descriptor) for descriptor in descriptors)
+    digest = hashlib.sha256(data)
+    if load.sha256 not in {None, digest.hexdigest()}:
+        text = f"the file of model {load.model} is damaged: sha256 is {digest.hexdigest()}, expected {load.sha256}"
+        raise ModelFault(text)
+    for content in weights:
+        digest.update(content)
+    session = Session(
+        data,
+        spec=parse(load.spec, where=f"model {load.model}") if load.spec is not None else None,
+        threads=load.threads,
+        name=load.model,
+        external=dict(zip(load.external, weights, strict=True)),
+        providers=load.providers,
+        fallback=load.fallback,
+    )
+    return session, digest.hexdigest()
+
+
+def _contents(descriptor: int) -> bytes:
+    with open(descriptor, "rb", closefd=False) as file:
+        return file.read()

@@ -1,0 +1,50 @@
+"""What a model runs on."""
+
+from __future__ import annotations
+
+import pytest
+
+from bgrd.errors import ModelFault
+from bgrd.models.providers import CAGED, PROVIDERS, chosen, short
+
+HERE = ["AzureExecutionProvider", "CPUExecutionProvider"]
+CPU = "CPUExecutionProvider"
+
+
+def test_auto_is_the_processor() -> None:
+    """Without a list it is the processor, whatever else is installed, and nothing is left out."""
+    assert chosen((), available=list(PROVIDERS.values()), fallback=False) == ([CPU], [])
+
+
+def test_the_processor_stands_behind_the_others() -> None:
+    """The list's order is kept, and the processor takes what is left."""
+    names, left_out = chosen(("xnnpack",), available=list(PROVIDERS.values()), fallback=False)
+    assert (names, left_out) == (["XnnpackExecutionProvider", CPU], [])
+    assert chosen(("cpu", "xnnpack"), available=list(PROVIDERS.values()), fallback=False)[0][0] == CPU
+
+
+def test_a_provider_that_is_not_installed() -> None:
+    """It is named with what there is, and what to do."""
+    with pytest.raises(ModelFault, match=r"Provider xnnpack is not in the onnxruntime .* has cpu; take it out of"):
+        chosen(("xnnpack", "cpu"), available=HERE, fallback=False)
+
+
+@pytest.mark.parametrize("name", sorted(PROVIDERS.keys() - CAGED))
+def test_a_provider_that_needs_the_world(name: str) -> None:
+    """One that opens devices or libraries as it works is refused even where it is installed, since no lane could."""
+    with pytest.raises(ModelFault, match=rf"Provider {name} (opens devices|makes machine code).*a lane is not allowed"):
+        chosen((name,), available=list(PROVIDERS.values()), fallback=False)
+
+
+@pytest.mark.parametrize("available", [HERE, list(PROVIDERS.values())])
+def test_doing_without(available: list[str]) -> None:
+    """Where it is allowed, what cannot be used is left out and told."""
+    names, left_out = chosen(("cuda", "cpu"), available=available, fallback=True)
+    assert names == [CPU]
+    assert len(left_out) == 1
+    assert "cuda" in left_out[0]
+
+
+def test_names_both_ways() -> None:
+    """Every short name is found again; what has none keeps its own."""
+    assert short([*PROVIDERS.values(), "OddExecutionProvider"]) == [*PROVIDERS, "OddExecutionProvider"]
