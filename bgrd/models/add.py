@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,14 +49,15 @@ def add(file: Path, *, name: str | None, directory: Path) -> Added:
     own = _own_spec(anatomy, file)
     name = checked_name(canonical(name)) if name is not None else _recognised(file, found, own, entries)
     spec, licence = _fed(name, file, found, own)
-    tried = not anatomy.outside and found.size <= _MOST_TRIED_BYTES
+    weights = [file.parent / part for part in anatomy.outside]
+    tried = found.size + sum(path.stat().st_size for path in weights) <= _MOST_TRIED_BYTES
     if tried:
-        _try(name, file, spec)
+        _try(name, file, spec, weights)
     place = file_name_for(name, entries)
     if anatomy.outside:
         place = f"{Path(place).stem}/{file.name}"
     path = directory / place
-    weights = {part: copied(file.parent / part, path.parent / part).sha256 for part in anatomy.outside}
+    held = {part: copied(file.parent / part, path.parent / part).sha256 for part in anatomy.outside}
     copied(file, path, expected=found)
     record(
         directory,
@@ -68,7 +69,7 @@ def add(file: Path, *, name: str | None, directory: Path) -> Added:
             origin=f"added from {file}",
             licence=licence,
             spec=None if spec is None or name.partition(":")[0] in ROWS else spec.to_json(),
-            external=weights,
+            external=held,
         ),
     )
     commercial = spec.commercial if spec else True
@@ -155,10 +156,11 @@ def _fed(name: str, file: Path, found: Digest, own: ModelSpec | None) -> tuple[M
     return own, own.licence
 
 
-def _try(name: str, file: Path, spec: ModelSpec | None) -> None:
+def _try(name: str, file: Path, spec: ModelSpec | None, weights: Sequence[Path]) -> None:
     """Load and run a model once. Raises ModelFileError where it does not fit its spec."""
     try:
-        Session(file.read_bytes(), spec=spec, threads=0, name=name).trial()
+        external = {path.name: path.read_bytes() for path in weights}
+        Session(file.read_bytes(), spec=spec, threads=0, name=name, external=external).trial()
     except ModelFault as fault:
         message = f"{file} cannot be added: {fault}"
         raise ModelFileError(message) from fault

@@ -186,7 +186,8 @@ def _in_turn(sessions: Sequence[Session], tensors: Sequence[NDArray[Any]], clock
 def _session(choice: ModelChoice) -> Session:
     """Load a model as a lane does: one thread, tried once."""
     spec = parse(choice.spec, where=choice.name) if choice.spec else None
-    session = Session(choice.path.read_bytes(), spec=spec, threads=1, name=choice.name)
+    external = {name: path.read_bytes() for name, path in zip(choice.external, choice.files[1:], strict=True)}
+    session = Session(choice.path.read_bytes(), spec=spec, threads=1, name=choice.name, external=external)
     session.trial()
     return session
 
