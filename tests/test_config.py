@@ -402,7 +402,7 @@ def test_an_installed_model_is_known(home: Home) -> None:
     place.mkdir(parents=True)
     change(place, lambda entries: entries.update(mine=Entry(name="mine", file_name="m", sha256="", size=1, origin="")))
     assert folders(home.load(ONE_FOLDER + 'model = "mine"'))[0].recipe.model == "mine"
-    assert home.error(ONE_FOLDER + 'model = "zzz"').endswith("resunet50, mine")
+    assert home.error(ONE_FOLDER + 'model = "zzz"').endswith(", mine")
     (place / "models.json").write_text("{")
     home.load(ONE_FOLDER + 'model = "zzz"')  # what cannot be told now is no mistake of the configuration
     home.load('models_directory = "/not/mounted"\n' + ONE_FOLDER + 'model = "zzz"')
