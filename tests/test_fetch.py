@@ -8,6 +8,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -458,9 +459,21 @@ def _full(*_arguments: object) -> int:
     raise OSError(28, "No space left on device")
 
 
-def test_more_than_the_disk_can_hold_is_not_begun(server: FileServer, bench: Bench) -> None:
+def test_a_file_larger_than_any_model(server: FileServer, bench: Bench) -> None:
+    """A length that no model has is the source's failure: the next one is tried."""
+    server.script(Reply(body=b"", length=2**60), path="/endless.onnx")
+    server.script(ranged(DATA))
+    bench.fetch(server.url("/endless.onnx"), server.url())
+    assert bench.installed
+    assert "sends more than any model has" in bench.said[0]
+
+
+def test_more_than_the_disk_can_hold_is_not_begun(
+    server: FileServer, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A file that cannot fit is refused by its length, before a byte of it is written."""
-    server.script(Reply(body=b"", length=2**60))
+    monkeypatch.setattr(os, "fstatvfs", lambda _fd: SimpleNamespace(f_bavail=10, f_frsize=4096))
+    server.script(ranged(DATA))
     with pytest.raises(CannotCreateError, match="no room left"):
         bench.fetch(server.url())
 
