@@ -21,12 +21,29 @@ def test_the_hub() -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["", "model.onnx", "ftp://host/x", "https://", "hf://a/b@main", "hf://a/b/c", "file:///x"]
+    "address",
+    [
+        "",
+        "http://[x/",
+        "http://x:port/",
+        "model.onnx",
+        "ftp://host/x",
+        "https://",
+        "hf://a/b@main",
+        "hf://a/b/c",
+        "file:///x",
+    ],
 )
 def test_what_is_no_address(address: str) -> None:
     """Anything else is refused with what it may be."""
     with pytest.raises(ConfigError, match="A model's address"):
         resolve(address, environ={})
+
+
+def test_an_endpoint_that_is_none() -> None:
+    """A wrong HF_ENDPOINT is told by its name."""
+    with pytest.raises(ConfigError, match="HF_ENDPOINT is no web address: 'hub'"):
+        resolve("hf://a/b/c@main", environ={"HF_ENDPOINT": "hub/"})
 
 
 def test_the_token_is_the_variables_or_the_files(tmp_path: Path) -> None:

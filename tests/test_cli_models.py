@@ -311,13 +311,18 @@ def test_files_that_cannot_be_added(home: Home, tiny: Row) -> None:
     assert not home.models.exists()
 
 
-def test_weights_beside_a_file_come_along(home: Home) -> None:
-    """Files of weights are installed with the model, in a directory of their own, and missing ones are told."""
+def with_weights(file: Path, beside: str) -> None:
+    """Write a model that describes itself, its numbers in a file of their own."""
     made = onnx.load_from_string(SELF_MADE)
     for tensor in made.graph.initializer:
         tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor), tensor.name))
+    onnx.save(made, file, save_as_external_data=True, location=beside, size_threshold=0)
+
+
+def test_weights_beside_a_file_come_along(home: Home) -> None:
+    """Files of weights are installed with the model, in a directory of their own, and missing ones are told."""
     file = home.path / "large.onnx"
-    onnx.save(made, file, save_as_external_data=True, location="large.data", size_threshold=0)
+    with_weights(file, "large.data")
     assert "it was not tried" not in home.run("add", file)
     choice = find("mine", custom={}, directory=home.models)
     assert choice.external == ("large.data",)
@@ -337,10 +342,25 @@ def test_weights_beside_a_file_come_along(home: Home) -> None:
     assert "needs large.data beside it" in home.run("add", file, code=66)
 
 
+def test_a_model_is_added_anew(home: Home) -> None:
+    """A model that is added again replaces the one before, and nothing of that one stays: with weights or without."""
+    for name in ("one", "two"):
+        with_weights(home.path / name, f"{name}.data")
+        home.run("add", home.path / name)
+        assert home.left == ["mine"]
+        assert sorted(path.name for path in (home.models / "mine").iterdir()) == [name, f"{name}.data"]
+    size = sum(path.stat().st_size for path in (home.models / "mine").iterdir())
+    assert home.json("info", "mine")["size"] == size
+    home.run("add", home.file("plain.onnx", SELF_MADE))
+    assert home.left == ["mine.onnx"]
+    home.run("add", home.path / "one")
+    assert home.left == ["mine"]
+    assert home.json("verify", "mine")[0]["state"] == "right"
+
+
 def test_weights_elsewhere_are_refused(home: Home) -> None:
     """A model that names a file outside its own directory does not get it."""
-    made = onnx.load_from_string(SELF_MADE)
-    onnx.save(made, home.path / "l.onnx", save_as_external_data=True, location="l.data", size_threshold=0)
+    with_weights(home.path / "l.onnx", "l.data")
     data = (home.path / "l.onnx").read_bytes().replace(b"l.data", b"../dat")
     assert "not beside it" in home.run("add", home.file("l.onnx", data), code=65)
 

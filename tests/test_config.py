@@ -408,7 +408,10 @@ def test_an_installed_model_is_known(home: Home) -> None:
     home.load('models_directory = "/not/mounted"\n' + ONE_FOLDER + 'model = "zzz"')
 
 
-@pytest.mark.parametrize("mirror", ["my.server", "ftp://x/", "https://", "https://x/?a=b", "https://x y/", 3])
+@pytest.mark.parametrize(
+    "mirror",
+    ["my.server", "ftp://x/", "https://", "https://x/?a=b", "https://x y/", "https://[x/", "https://x:port/", 3],
+)
 def test_a_mirror_is_a_web_address(mirror: object, home: Home) -> None:
     """Anything else is told with what it may be."""
     assert "PATH: model_mirrors" in home.error(f"model_mirrors = [{json.dumps(mirror)}]")

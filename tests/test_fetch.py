@@ -8,6 +8,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -327,6 +328,22 @@ def test_redirects_out_of_the_web(location: str, server: FileServer, bench: Benc
     assert "which is not safe" in bench.fails(server.url())
 
 
+@pytest.mark.parametrize("location", ["http://x:port/", "http://[::1", "http://127.0.0.1:0/", "http://x:99999/"])
+def test_redirects_to_nowhere(location: str, server: FileServer, bench: Bench) -> None:
+    """An address that is none fails this source, as everything else that a server may say."""
+    server.script(Reply(status=302, headers={"Location": location}))
+    assert "leads to an address that is none" in bench.fails(server.url())
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("proxy", ["http://[::1", "http://x:port", "ftp://x"])
+def test_a_proxy_that_is_none(proxy: str, server: FileServer, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy's address that makes no sense fails what would go through it, and is not gone round."""
+    monkeypatch.setenv("http_proxy", proxy)
+    assert "could not be fetched" in bench.fails(server.url())
+    assert server.requests == []
+
+
 def test_the_token_stays_with_its_host(server: FileServer, bench: Bench) -> None:
     """The token goes to the source's own host and not along a redirect to another; nor is it shown anywhere."""
     source = Source(url=server.url("/hub.onnx"), token="hf_secret")
@@ -442,9 +459,21 @@ def _full(*_arguments: object) -> int:
     raise OSError(28, "No space left on device")
 
 
-def test_more_than_the_disk_can_hold_is_not_begun(server: FileServer, bench: Bench) -> None:
+def test_a_file_larger_than_any_model(server: FileServer, bench: Bench) -> None:
+    """A length that no model has is the source's failure: the next one is tried."""
+    server.script(Reply(body=b"", length=2**60), path="/endless.onnx")
+    server.script(ranged(DATA))
+    bench.fetch(server.url("/endless.onnx"), server.url())
+    assert bench.installed
+    assert "sends more than any model has" in bench.said[0]
+
+
+def test_more_than_the_disk_can_hold_is_not_begun(
+    server: FileServer, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A file that cannot fit is refused by its length, before a byte of it is written."""
-    server.script(Reply(body=b"", length=2**60))
+    monkeypatch.setattr(os, "fstatvfs", lambda _fd: SimpleNamespace(f_bavail=10, f_frsize=4096))
+    server.script(ranged(DATA))
     with pytest.raises(CannotCreateError, match="no room left"):
         bench.fetch(server.url())
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, TypeVar
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationInfo, field_validator
 
 from bgrd.config.values import file_name_of, place_of, providers_of, size_of
+from bgrd.models.address import is_web_address
 
 __all__ = ["DAY", "HOUR", "FileName", "Mirror", "Name", "Place", "Providers", "Size", "Table", "some"]
 
@@ -27,8 +27,7 @@ def _name(value: str) -> str:
 
 def _mirror(value: str) -> str:
     """Refuse what is no web address of a directory."""
-    parts = urlsplit(value) if value.isprintable() and " " not in value else urlsplit("")
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+    if not value.isprintable() or set(value) & set(" ?#") or not is_web_address(value):
         message = f"must be an address like https://my.server/models/, is {value!r}"
         raise ValueError(message)
     return value

@@ -15,7 +15,7 @@ from bgrd.models.catalogue import ROWS
 from bgrd.models.index import Entry
 from bgrd.models.partial import Digest, digest
 from bgrd.models.session import Session
-from bgrd.models.shelf import checked_name, copied, file_name_for, readable, record
+from bgrd.models.shelf import checked_name, copied, file_name_for, readable, record, tidy
 from bgrd.models.spec import ModelSpec, parse
 from bgrd.models.store import canonical, variant_of
 
@@ -53,25 +53,23 @@ def add(file: Path, *, name: str | None, directory: Path) -> Added:
     tried = found.size + sum(path.stat().st_size for path in weights) <= _MOST_TRIED_BYTES
     if tried:
         _try(name, file, spec, weights)
-    place = file_name_for(name, entries)
-    if anatomy.outside:
-        place = f"{Path(place).stem}/{file.name}"
+    place = file_name_for(name, entries, beside=file.name if anatomy.outside else None)
     path = directory / place
     held = {part: copied(file.parent / part, path.parent / part).sha256 for part in anatomy.outside}
     copied(file, path, expected=found)
-    record(
-        directory,
-        Entry(
-            name=name,
-            file_name=place,
-            sha256=found.sha256,
-            size=found.size,
-            origin=f"added from {file}",
-            licence=licence,
-            spec=None if spec is None or name.partition(":")[0] in ROWS else spec.to_json(),
-            external=held,
-        ),
+    entry = Entry(
+        name=name,
+        file_name=place,
+        sha256=found.sha256,
+        size=found.size,
+        origin=f"added from {file}",
+        licence=licence,
+        spec=None if spec is None or name.partition(":")[0] in ROWS else spec.to_json(),
+        external=held,
     )
+    record(directory, entry)
+    if name in entries:
+        tidy(directory, entries[name], kept=entry)
     commercial = spec.commercial if spec else True
     return Added(name=name, path=path, sha256=found.sha256, licence=licence, commercial=commercial, tried=tried)
 

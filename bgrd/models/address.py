@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from bgrd.errors import ConfigError
 
-__all__ = ["Source", "resolve", "same_host", "sources", "without_password"]
+__all__ = ["Source", "is_web_address", "resolve", "same_host", "sources", "without_password"]
 
 _HUB = re.compile(r"hf://(?P<repo>[^/@]+/[^/@]+)/(?P<path>[^@]+)@(?P<revision>[^@]+)")
 _HUB_ENDPOINT = "https://huggingface.co"
@@ -45,11 +45,19 @@ def resolve(address: str, *, environ: Mapping[str, str]) -> Source:
     """Turn an address into what can be asked for. Raises ConfigError where it is none."""
     if address.startswith("hf://"):
         return _on_hub(address, environ=environ)
-    parts = urlsplit(address)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    if not is_web_address(address):
         message = f"A model's address is https://..., http://... or hf://owner/repo/path@revision, not {address!r}."
         raise ConfigError(message)
     return Source(url=address)
+
+
+def is_web_address(text: str) -> bool:
+    """Say whether a text is an address with http or https, a host, and a port that is one."""
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def same_host(first: str, second: str) -> bool:
@@ -74,6 +82,9 @@ def _on_hub(address: str, *, environ: Mapping[str, str]) -> Source:
         message = f"A model's address on the hub is hf://owner/repo/path@revision, not {address!r}."
         raise ConfigError(message)
     endpoint = environ.get("HF_ENDPOINT", "").strip().rstrip("/") or _HUB_ENDPOINT
+    if not is_web_address(endpoint):
+        message = f"HF_ENDPOINT is no web address: {endpoint!r}."
+        raise ConfigError(message)
     repo, path, revision = (quote(match[part], safe=safe) for part, safe in _QUOTED.items())
     return Source(
         url=f"{endpoint}/{repo}/resolve/{revision}/{path}",

@@ -164,7 +164,8 @@ class Connection:
             if response.status not in _REDIRECTS:
                 return Answer(response, self._pace)
             response.close()
-            url = _safe(url, response.headers.get("Location", ""))
+            with _explained(self._pace, otherwise="cannot be reached"):
+                url = _safe(url, response.headers.get("Location", ""))
         text = "leads round in a circle"
         raise SourceFailed(text)
 
@@ -193,10 +194,13 @@ class Connection:
 def _safe(url: str, location: str) -> str:
     """Give where a redirect leads. Raises SourceFailed where that is no web address, or without TLS from one with."""
     target = urljoin(url, location)
-    scheme = urlsplit(target).scheme
-    if scheme not in {"http", "https"} or (scheme == "http" and url.startswith("https:")):
+    parts = urlsplit(target)
+    if parts.scheme not in {"http", "https"} or (parts.scheme == "http" and url.startswith("https:")):
         text = f"leads to {line(without_password(target))}, which is not safe"
         raise SourceFailed(text)
+    if not parts.hostname or parts.port == 0:  # a port that is no number raises here
+        message = "no host"
+        raise ValueError(message)
     return target
 
 
@@ -227,6 +231,9 @@ def _explained(pace: Pace, *, otherwise: str) -> Iterator[None]:
     except HTTPError as error:
         text = f"{otherwise} ({_words(error)})"
         raise Passing(text) from error
+    except ValueError as error:
+        text = f"leads to an address that is none ({_words(error)})"
+        raise SourceFailed(text) from error
 
 
 def _phrase(status: int) -> str:

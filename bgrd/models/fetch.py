@@ -176,6 +176,8 @@ class _Download:
         else:
             total = answer.length
             partial.begin(Origin(url=self._shown, validator=answer.mark))
+        if (total or 0) > _MOST_BYTES:
+            raise _endless()
         partial.room_for((total or 0) - partial.size)
         return total
 
@@ -187,8 +189,7 @@ class _Download:
             self._teller.progress(self._partial.size, total)
             if self._partial.size > _MOST_BYTES:
                 self._partial.restart()
-                text = "sends more than any model has"
-                raise SourceFailed(text)
+                raise _endless()
         if total is not None and self._partial.size != total:
             text = "breaks off"
             raise Passing(text)
@@ -197,3 +198,7 @@ class _Download:
         """Start anew: the beginning that is there is not that of this file."""
         self._partial.restart()
         return Passing("has another file now", after=0.0)
+
+
+def _endless() -> SourceFailed:
+    return SourceFailed("sends more than any model has")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -23,10 +23,10 @@ __all__ = ["Item", "Verdict", "inventory", "verify"]
 class Item:
     """One file a model has or may have.
 
-    `size` is in bytes, None where the file is not there. `checksum` is what is published for it, `recorded` the sha256
-    it had when it was installed. `spec` is None where only the file has it. `milliseconds` is what a picture was
-    measured to take in it on this machine. `external` has the sha256 of each file of weights. `table` says that the
-    configuration describes it.
+    `size` is in bytes, with its weights, None where the file is not there. `checksum` is what is published for it,
+    `recorded` the sha256 it had when it was installed. `spec` is None where only the file has it. `milliseconds` is
+    what a picture was measured to take in it on this machine. `external` has the sha256 of each file of weights.
+    `table` says that the configuration describes it.
     """
 
     name: str
@@ -105,7 +105,7 @@ def _of_row(row: Row, variant: Variant | None, entries: Mapping[str, Entry], dir
     return Item(
         name=name,
         path=path,
-        size=_size(path),
+        size=_size(path, entry.external if entry else ()),
         licence=row.licence,
         commercial=row.commercial,
         sources=variant.sources if variant else (),
@@ -125,7 +125,7 @@ def _of_entry(entry: Entry, directory: Path) -> Item:
     return Item(
         name=entry.name,
         path=path,
-        size=_size(path),
+        size=_size(path, entry.external),
         licence=row.licence if row else entry.licence,
         commercial=row.commercial if row else commercial,
         origin=entry.origin,
@@ -141,7 +141,7 @@ def _of_table(choice: ModelChoice) -> Item:
     return Item(
         name=choice.name,
         path=choice.path,
-        size=_size(choice.path),
+        size=_size(choice.path, choice.external),
         licence=licence,
         commercial=bool(told.get("commercial", True)) if licence else None,
         origin="described in the configuration",
@@ -151,9 +151,9 @@ def _of_table(choice: ModelChoice) -> Item:
     )
 
 
-def _size(path: Path | None) -> int | None:
-    """Give a file's size, None where there is no file."""
-    try:
-        return path.stat().st_size if path is not None and path.is_file() else None
-    except (FileNotFoundError, NotADirectoryError):
+def _size(path: Path | None, weights: Iterable[str] = ()) -> int | None:
+    """Give a model's size with all its files, None where its own is not there."""
+    if path is None or not path.is_file():
         return None
+    beside = (path.parent / name for name in weights)
+    return path.stat().st_size + sum(one.stat().st_size for one in beside if one.is_file())

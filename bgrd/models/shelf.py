@@ -15,7 +15,7 @@ from bgrd.models.index import Entry
 from bgrd.models.partial import Digest, Origin, Partial, digest, leftovers
 from bgrd.models.store import variant_of
 
-__all__ = ["checked_name", "copied", "file_name_for", "readable", "record", "remove"]
+__all__ = ["checked_name", "copied", "file_name_for", "readable", "record", "remove", "tidy"]
 
 _BLOCK_BYTES = 1 << 16
 _LONGEST_NAME = 64
@@ -38,20 +38,35 @@ def checked_name(name: str) -> str:
     return name
 
 
-def file_name_for(name: str, entries: Mapping[str, Entry]) -> str:
-    """Give the name under which a model's file is kept: the catalogue's, or one that no other model's has."""
-    if name in entries:
+def file_name_for(name: str, entries: Mapping[str, Entry], *, beside: str | None = None) -> str:
+    """Give the name under which a model's file is kept: the catalogue's, or one that no other model's has.
+
+    `beside` is the file's own name where it has weights in other files: they find each other in a directory by that.
+    """
+    if name in entries and beside is None and not entries[name].external:
         return entries[name].file_name
     listed = variant_of(name)
-    if listed is not None:
+    if listed is not None and beside is None:
         return listed[1].file_name
-    taken = {entry.file_name for entry in entries.values()}
+    taken = {entry.file_name.partition("/")[0] for entry in entries.values() if entry.name != name}
     taken |= {variant.file_name for row in ROWS.values() for variant in row.variants}
     stem = name.replace(":", ".")
-    if len(stem.encode()) > _LONGEST_BYTES or f"{stem}.onnx" in taken:
+    if len(stem.encode()) > _LONGEST_BYTES or {stem, f"{stem}.onnx"} & taken:
         short = stem.encode()[:_LONGEST_BYTES].decode("utf-8", "ignore")
         stem = f"{short}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-    return f"{stem}.onnx"
+    return f"{stem}.onnx" if beside is None else f"{stem}/{beside}"
+
+
+def tidy(directory: Path, gone: Entry, *, kept: Entry) -> None:
+    """Remove the files of an entry that another one has replaced. Raises CannotCreateError."""
+    staying = {directory / kept.file_name, *((directory / kept.file_name).parent / part for part in kept.external)}
+    path = directory / gone.file_name
+    for one in (path, *(path.parent / part for part in gone.external)):
+        if one not in staying:
+            _removed(one)
+    if gone.external:
+        with suppress(OSError):
+            path.parent.rmdir()
 
 
 def copied(source: Path, target: Path, *, expected: Digest | None = None) -> Digest:
