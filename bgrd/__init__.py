@@ -11,6 +11,7 @@ The flow, in order, and where each stage lives:
     prepare         imaging/prepare.py
     infer           models/session.py
     matte           imaging/matte.py
+    refine          imaging/refine.py
     compose         imaging/compose.py
     encode          imaging/encode.py
     verify          engine/lane.py

@@ -21,6 +21,7 @@ __all__ = [
     "Product",
     "ProductKind",
     "Recipe",
+    "Refinement",
     "Result",
     "State",
     "Version",
@@ -32,6 +33,7 @@ __all__ = [
 
 ProductKind = Literal["cutout", "mask"]
 Format = Literal["png", "webp"]
+Refinement = Literal["none", "guided"]
 Metadata = Literal["keep", "no-location", "none"]
 Policy = Literal["keep", "archive", "delete"]
 Watching = Literal["auto", "inotify", "poll"]
@@ -101,11 +103,20 @@ class Product:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """Every setting that changes pixels. The edge is `alpha = clip((p - threshold) / feather + 1/2, 0, 1)`."""
+    """Every setting that changes pixels. The edge is `alpha = clip((p - threshold) / feather + 1/2, 0, 1)`.
+
+    `specks` and `holes` are shares of the subject's area: smaller parts go, smaller holes are filled; `largest` keeps
+    one part alone. `refine` and `clean_colours` are the photo's say in opacity and in the colours of the edge.
+    """
 
     model: str = "bgrd-lite"
     threshold: float = 0.5
     feather: float = 1.0
+    refine: Refinement = "guided"
+    clean_colours: bool = True
+    specks: float = 0.0
+    holes: float = 0.0
+    largest: bool = False
     metadata: Metadata = "no-location"
     products: tuple[Product, ...] = (Product(),)
 

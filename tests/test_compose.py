@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from bgrd.imaging.compose import compose
+from bgrd.imaging.foreground import Patch
 from bgrd.imaging.picture import Picture
 from bgrd.job import Product
 from tests.making import noise
@@ -54,6 +55,19 @@ def test_a_colour_ground() -> None:
     assert np.abs(shown - (source * share + np.array([10, 200, 30]) * (1 - share))).max() <= 1
     assert shown[0, 0].tolist() == [10, 200, 30]
     assert shown[15, 15].tolist() == source[15, 15].tolist()
+
+
+def test_cleaned_colours_are_shown() -> None:
+    """Where there are cleaned colours a cut-out has them, on a ground by its opacity; under opacity 0 they are gone."""
+    blue = np.zeros((8, 16, 3), np.uint8) + np.array([0, 0, 250], np.uint8)
+    cleaned = [Patch(box=(0, 0, 16, 8), colours=blue)]
+    cut = np.asarray(compose(PICTURE, MASK, Product(), cleaned=cleaned))
+    assert cut[0, 0].tolist() == [0, 0, 0, 0]
+    assert cut[4, 4].tolist() == [0, 0, 250, 68]
+    assert cut[8, 0, :3].tolist() == np.asarray(PICTURE.image)[8, 0].tolist()
+    shown = np.asarray(compose(PICTURE, MASK, Product(colour=(200, 0, 0)), cleaned=cleaned), dtype=np.float64)
+    assert np.abs(shown[4, 4] - np.array([200 * (1 - 68 / 255), 0, 250 * 68 / 255])).max() <= 1
+    assert compose(PICTURE, MASK, Product(kind="mask"), cleaned=cleaned).tobytes() == MASK.tobytes()
 
 
 @pytest.mark.parametrize("product", [Product(), Product(colour=(1, 2, 3))])

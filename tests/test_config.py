@@ -103,6 +103,11 @@ policy = "archive"
 model = "u2net"
 threshold = 0.25
 feather = 0
+refine = "none"
+clean_colours = false
+specks = 0.01
+holes = 0.02
+largest = true
 products = ["mask", "cutout"]
 background = "#FF8000"
 format = "webp"
@@ -136,6 +141,11 @@ failure_notes = "/photos/notes"
             model="u2net",
             threshold=0.25,
             feather=0.0,
+            refine="none",
+            clean_colours=False,
+            specks=0.01,
+            holes=0.02,
+            largest=True,
             metadata="none",
             products=(
                 Product(kind="mask", format="webp", level=4),
@@ -198,6 +208,10 @@ def test_paths_are_expanded_and_relative_to_the_file(home: Home) -> None:
     ("text", "told"),
     [
         (ONE_FOLDER + "threshold = 1.5", "PATH: folder[phone].threshold: must be between 0 and 1, is 1.5"),
+        (ONE_FOLDER + "specks = 2", "PATH: folder[phone].specks: must be between 0 and 1, is 2"),
+        (ONE_FOLDER + "holes = -0.1", "PATH: folder[phone].holes: must be between 0 and 1, is -0.1"),
+        (ONE_FOLDER + 'refine = "soft"', "PATH: folder[phone].refine: must be 'none' or 'guided', is 'soft'"),
+        (ONE_FOLDER + "clean_colours = 2", "PATH: folder[phone].clean_colours: must be true or false, is 2"),
         (ONE_FOLDER + "threshold = nan", "PATH: folder[phone].threshold: must be between 0 and 1, is nan"),
         (ONE_FOLDER + "grace_seconds = inf", "PATH: folder[phone].grace_seconds: must be between 0 and 604800, is inf"),
         ('[[folder]]\ninbox = "/a"\noutbox = "/b"', "PATH: folder[0].name: has to be set"),

@@ -33,10 +33,11 @@ config.recipe | delivery.claim | engine.blame | engine.scrutiny | journal.journa
 delivery.probe | delivery.source | imaging.decode | intake.admission | models.store
 engine.starter | journal.arrivals | journal.outcomes | journal.soundness | journal.turns
 delivery.archive | delivery.notes | delivery.outbox | engine.slot | imaging.png | intake.ears | intake.scan | lock
-delivery.replace | imaging.compose | imaging.encode | imaging.matte | imaging.prepare | imaging.tiff | intake.guard
-engine.loading | intake.attended | intake.lease
+delivery.replace | imaging.compose | imaging.encode | imaging.matte | imaging.prepare | imaging.refine | imaging.tiff
+engine.loading | intake.attended | intake.guard | intake.lease
 config.settings | delivery.beneath | delivery.ladder | engine.events | engine.listener | engine.process
 config.delivery | config.edge | config.intake | config.output | engine.verdict | imaging.damage | models.session
+imaging.foreground
 config.table | imaging.complete | intake.protocol | intake.settle | intake.watch | journal.ledger | journal.patience
 models.catalogue
 models.fetch | models.index | models.row | models.trial
@@ -45,8 +46,8 @@ journal.database | telemetry.log
 journal.file
 config.values | delivery.naming | delivery.ownership | engine.capacity | engine.loop | engine.wire | intake.mounts
 models.address | models.anatomy | models.partial | models.spec
-imaging.colour | imaging.metadata | imaging.picture | imaging.quiet | intake.ignore | intake.limit | intake.pace
-models.providers
+imaging.colour | imaging.means | imaging.metadata | imaging.parts | imaging.picture | imaging.quiet | imaging.tiles
+intake.ignore | intake.limit | intake.pace | models.providers
 engine.cage | engine.shape | engine.trace | imaging.jpeg | imaging.room | journal.diagnosis | journal.salvage
 telemetry.notify | telemetry.status
 engine.gauge | engine.landlock | engine.seccomp | errors | escape | job | kernel | question | steps

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as st_numpy
 from numpy.typing import NDArray
 
 from bgrd.errors import ModelFault, UnknownFault
-from bgrd.imaging.matte import edge, matte
+from bgrd.imaging.matte import edge, matte, unrefined
 from bgrd.models.spec import ModelSpec
 from tests.making import UNHURRIED
 
@@ -144,18 +144,18 @@ def test_guarded_is_never_surer_than_the_model(values: NDArray[np.float32]) -> N
 
 def test_the_soft_mask_is_the_identity() -> None:
     """Threshold one half and feather one leave every value as it is."""
-    assert list(edge(ramp(), size=(16, 16), threshold=0.5, feather=1.0).tobytes()) == list(range(256))
+    assert list(edge(unrefined(ramp(), size=(16, 16)), threshold=0.5, feather=1.0).tobytes()) == list(range(256))
 
 
 def test_a_hard_cut() -> None:
     """Feather zero: opaque where p > threshold; 0.502 cuts behind 128."""
-    found = list(edge(ramp(), size=(16, 16), threshold=0.502, feather=0.0).tobytes())
+    found = list(edge(unrefined(ramp(), size=(16, 16)), threshold=0.502, feather=0.0).tobytes())
     assert found == [0] * 129 + [255] * 127
 
 
 def test_a_ramp() -> None:
     """0.367 and 0.184 are a ramp from 70 to 117 of 255."""
-    found = list(edge(ramp(), size=(16, 16), threshold=0.367, feather=0.184).tobytes())
+    found = list(edge(unrefined(ramp(), size=(16, 16)), threshold=0.367, feather=0.184).tobytes())
     assert max(found[:71]) <= 1
     assert min(found[117:]) >= 254
     assert found == sorted(found)
@@ -164,7 +164,7 @@ def test_a_ramp() -> None:
 @pytest.mark.parametrize("size", [(1, 1), (1, 500), (2000, 4), (16, 16), (333, 77)])
 def test_the_picture_decides_the_size(size: tuple[int, int]) -> None:
     """The mask has the picture's size, larger or smaller than the model's."""
-    mask = edge(ramp(), size=size, threshold=0.5, feather=1.0)
+    mask = unrefined(ramp(), size=size)
     assert (mask.mode, mask.size) == ("L", size)
 
 
@@ -173,7 +173,7 @@ def test_enlarging_stays_in_place(upscale: str) -> None:
     """Enlarging neither shifts the edge nor makes solid parts uncertain."""
     half = np.zeros((16, 16), np.float32)
     half[:, 8:] = 1.0
-    mask = np.asarray(edge(half, size=(160, 160), threshold=0.5, feather=1.0, upscale=upscale))  # type: ignore[arg-type]
+    mask = np.asarray(unrefined(half, size=(160, 160), upscale=upscale))  # type: ignore[arg-type]
     assert mask[:, :48].max() == 0
     assert mask[:, -48:].min() == 255
     assert (mask[80] > 127).sum() == 80
@@ -183,5 +183,5 @@ def test_enlarging_stays_in_place(upscale: str) -> None:
 @UNHURRIED
 def test_the_edge_is_monotone(threshold: float, feather: float) -> None:
     """A surer pixel is never less opaque, for any two numbers."""
-    found = list(edge(ramp(), size=(16, 16), threshold=threshold, feather=feather).tobytes())
+    found = list(edge(unrefined(ramp(), size=(16, 16)), threshold=threshold, feather=feather).tobytes())
     assert found == sorted(found)

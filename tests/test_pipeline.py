@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import io
+import json
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 import bgrd
 from bgrd.engine import pipeline
 from bgrd.engine.pipeline import cut_out, process, verify
 from bgrd.errors import InputFault, MemoryFault, UnknownFault
-from bgrd.job import Product, Recipe
+from bgrd.imaging.compose import compose
+from bgrd.imaging.matte import _table
+from bgrd.imaging.picture import Picture
+from bgrd.imaging.prepare import prepare
+from bgrd.job import Product, Recipe, recipe_hash
 from bgrd.models.session import Session
 from tests.making import corners, encoded, exif_with, model, noise, profile
 
@@ -48,7 +56,7 @@ def test_bright_is_kept_and_dark_is_gone() -> None:
     assert cut.getpixel((5, 30)) == (0, 0, 0, 0)
     assert cut.getpixel((95, 30)) == (255, 255, 255, 255)
     assert (report.width, report.height, report.format, report.notes) == (101, 67, "PNG", ())
-    assert set(report.times) == {"decode", "prepare", "infer", "matte", "compose", "encode"}
+    assert set(report.times) == {"decode", "prepare", "infer", "matte", "refine", "clean", "compose", "encode"}
     assert report.products == (len(streams.files[0].getvalue()),)
 
 
@@ -160,6 +168,104 @@ def test_cut_out_is_the_daemons_result(tmp_path: Path) -> None:
         found = bgrd.cut_out(given)
         assert (found.mode, found.tobytes()) == ("RGBA", expected)
     assert cut_out(data).info["icc_profile"] == profile()
+
+
+PLAIN = Recipe(refine="none", clean_colours=False)
+
+
+@pytest.mark.parametrize("product", PRODUCTS[:3])
+@pytest.mark.parametrize(("threshold", "feather"), [(0.5, 1.0), (0.4, 0.3), (0.502, 0.0)])
+def test_with_all_off_it_is_the_model_alone(product: Product, threshold: float, feather: float) -> None:
+    """Unrefined and uncleaned, each pixel is the model's share enlarged and the edge's two numbers, nothing else."""
+    image, session = scene(), pipeline._session("bgrd-lite")
+    tensor = prepare(image, session.spec)
+    shares = np.asarray(session.run(tensor)[0][0, 0].clip(0, 1))
+    mask = Image.fromarray(np.rint(shares * 255).astype(np.uint8)).resize(image.size, Image.Resampling.BICUBIC)
+    alpha = mask.point(_table(threshold, feather))
+    expected = compose(Picture(image=image), alpha, product)
+    recipe = replace(PLAIN, threshold=threshold, feather=feather, products=(product,))
+    assert cut_out(image, recipe).tobytes() == expected.tobytes()
+
+
+def scene() -> Image.Image:
+    """Make a picture in which the built-in model finds something."""
+    image = Image.blend(Image.new("RGB", (400, 300), (90, 140, 160)), noise(400, 300), 0.1)
+    ImageDraw.Draw(image).ellipse((120, 60, 280, 260), fill=(200, 60, 40))
+    return image
+
+
+def test_each_setting_of_the_edge_is_heard() -> None:
+    """Refining, cleaning, and leaving parts out each change the result, alone and on the other steps' work."""
+    seen = {cut_out(scene(), recipe).tobytes() for recipe in (PLAIN, replace(PLAIN, refine="guided"), Recipe())}
+    assert len(seen) == 3
+    image = Image.new("RGB", (256, 256))
+    image.paste((255, 255, 255), (20, 20, 120, 240))
+    image.paste((255, 255, 255), (180, 20, 250, 100))
+    image.paste((0, 0, 0), (48, 48, 72, 72))
+
+    def solid(**options: Any) -> tuple[bool, bool, bool]:
+        streams = Streams()
+        recipe = Recipe(products=(Product(kind="mask"),), **options)
+        process(encoded(image, "PNG"), recipe=recipe, session=SESSION, write=streams)
+        mask = streams.image()
+        return tuple(mask.getpixel(place) == 255 for place in ((80, 150), (215, 60), (60, 60)))  # type: ignore[return-value]
+
+    assert solid() == (True, True, False)
+    assert solid(specks=0.5) == (True, False, False)
+    assert solid(largest=True) == (True, False, False)
+    assert solid(holes=0.05) == (True, True, True)
+
+
+LOADING = """
+import io, sys
+from bgrd.engine import pipeline
+from bgrd.job import Recipe
+session = pipeline._session("bgrd-lite")
+pipeline.preload()
+before = set(sys.modules)
+recipe = Recipe(specks=0.1, holes=0.1, largest=True)
+pipeline.process(sys.stdin.buffer.read(), recipe=recipe, session=session, write=lambda index: io.BytesIO())
+print(sorted(set(sys.modules) - before))
+"""
+
+
+def test_no_step_loads_anything() -> None:
+    """With every step of the edge on nothing is imported after the start, which a lane could not do."""
+    data = encoded(scene(), "PNG")
+    done = subprocess.run([sys.executable, "-c", LOADING], input=data, capture_output=True, check=True)
+    assert done.stdout.decode().strip() == "[]"
+
+
+def test_a_recipe_survives_the_way_to_a_lane() -> None:
+    """Every setting of the edge comes back from JSON, and each makes another recipe of it."""
+    recipes = [
+        Recipe(),
+        PLAIN,
+        Recipe(specks=0.1),
+        Recipe(holes=0.1),
+        Recipe(largest=True),
+        Recipe(clean_colours=False),
+    ]
+    for recipe in recipes:
+        assert Recipe.from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
+    assert len({recipe_hash(recipe, model_sha256="0") for recipe in recipes}) == len(recipes)
+
+
+def test_a_hard_cut_stays_hard_when_refined() -> None:
+    """The edge comes after refinement: a feather of 0 leaves nothing half transparent."""
+    mask = cut_out(scene(), Recipe(products=(Product(kind="mask"),), feather=0.0))
+    assert set(mask.tobytes()) == {0, 255}
+
+
+def test_a_pictures_own_opacity_is_kept_in_every_step() -> None:
+    """Refined and cleaned, what a picture had hidden stays hidden and without colour."""
+    image = scene()
+    own = Image.new("L", image.size, 255)
+    own.paste(0, (200, 0, 400, 300))
+    image.putalpha(own)
+    cut = np.asarray(cut_out(image))
+    assert not cut[:, 200:].any()
+    assert cut[:, :200, 3].any()
 
 
 def test_cut_out_follows_the_recipe() -> None:

@@ -32,6 +32,11 @@ def recipe_of(options: Options, *, where: str) -> Recipe:
         model=options.model,
         threshold=options.threshold,
         feather=options.feather,
+        refine=options.refine,
+        clean_colours=options.clean_colours,
+        specks=options.specks,
+        holes=options.holes,
+        largest=options.largest,
         metadata=options.metadata,
         products=products,
     )

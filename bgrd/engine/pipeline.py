@@ -1,4 +1,4 @@
-"""One picture from bytes to results: decode, prepare, infer, matte, compose, encode.
+"""One picture from bytes to results: decode, prepare, infer, matte, refine, compose, encode.
 
 Split at infer: `begin` needs no model in memory but its spec, `finish` needs its answer only.
 """
@@ -25,10 +25,13 @@ from bgrd.imaging.compose import compose
 from bgrd.imaging.decode import decode, from_image
 from bgrd.imaging.decode import preload as preload_decoders
 from bgrd.imaging.encode import encode
-from bgrd.imaging.matte import edge, matte
+from bgrd.imaging.foreground import foreground
+from bgrd.imaging.matte import edge, matte, unrefined
+from bgrd.imaging.parts import tidied
 from bgrd.imaging.picture import Picture
-from bgrd.imaging.prepare import prepare
+from bgrd.imaging.prepare import over_neutral, prepare
 from bgrd.imaging.quiet import quiet
+from bgrd.imaging.refine import refined
 from bgrd.imaging.room import has_room, most_bytes
 from bgrd.job import Product, Recipe
 from bgrd.models.session import Session
@@ -38,6 +41,8 @@ from bgrd.steps import passed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from bgrd.imaging.foreground import Patch
 
 __all__ = ["MAX_PIXELS", "Begun", "Report", "begin", "cut_out", "finish", "preload", "process", "verify"]
 
@@ -133,16 +138,16 @@ def finish(
     spec: ModelSpec,
     write: Callable[[int], BinaryIO],
 ) -> Report:
-    """Matte, compose and encode: all that comes after the model. Uses up the picture's pixels."""
+    """Matte, refine, compose and encode: all that comes after the model. Uses up the picture's pixels."""
     times, picture = begun.times, begun.picture
-    with _timed(times, "matte"), _memory():
-        alpha = _opacity(picture, outputs, recipe=recipe, spec=spec)
+    alpha = _opacity(picture, outputs, recipe=recipe, spec=spec, times=times)
     passed("lane.matted")
+    cleaned = _cleaned(picture, alpha, recipe=recipe, times=times)
     sizes: list[int] = []
     last = max((i for i, product in enumerate(recipe.products) if product.kind == "cutout"), default=-1)
     for index, product in enumerate(recipe.products):
         with _timed(times, "compose"), _memory():
-            image = compose(picture, alpha, product, consume=index == last)
+            image = compose(picture, alpha, product, cleaned=cleaned, consume=index == last)
         passed("lane.composed")
         with _timed(times, "encode"):
             stream = write(index)
@@ -200,8 +205,9 @@ def cut_out(image: Image.Image | bytes | Path | NDArray[Any], recipe: Recipe | N
     session = _session(recipe.model)
     picture = _taken(image)
     tensor = prepare(picture.image, session.spec, alpha=picture.alpha, dtype=session.element_type)
-    alpha = _opacity(picture, session.run(tensor), recipe=recipe, spec=session.spec)
-    result = compose(picture, alpha, recipe.products[0], consume=True)
+    alpha = _opacity(picture, session.run(tensor), recipe=recipe, spec=session.spec, times={})
+    cleaned = _cleaned(picture, alpha, recipe=recipe, times={})
+    result = compose(picture, alpha, recipe.products[0], cleaned=cleaned, consume=True)
     if picture.icc:
         result.info["icc_profile"] = picture.icc
     return result
@@ -229,15 +235,31 @@ def _session(name: str) -> Session:
     return session
 
 
-def _opacity(picture: Picture, outputs: Sequence[NDArray[Any]], *, recipe: Recipe, spec: ModelSpec) -> Image.Image:
-    values = matte(outputs, spec)
-    return edge(
-        values,
-        size=picture.image.size,
-        threshold=recipe.threshold,
-        feather=recipe.feather,
-        upscale=spec.upscale,
-    )
+def _opacity(
+    picture: Picture, outputs: Sequence[NDArray[Any]], *, recipe: Recipe, spec: ModelSpec, times: dict[str, float]
+) -> Image.Image:
+    """Give the opacity of every pixel of the picture as the model and the recipe have it (L)."""
+    with _timed(times, "matte"), _memory():
+        values = tidied(
+            matte(outputs, spec),
+            threshold=recipe.threshold,
+            specks=recipe.specks,
+            holes=recipe.holes,
+            largest=recipe.largest,
+        )
+        mask = unrefined(values, size=picture.image.size, upscale=spec.upscale)
+    with _timed(times, "refine"), _memory():
+        if recipe.refine == "guided":
+            mask = refined(over_neutral(picture.image, picture.alpha), values, mask)
+        return edge(mask, threshold=recipe.threshold, feather=recipe.feather)
+
+
+def _cleaned(picture: Picture, alpha: Image.Image, *, recipe: Recipe, times: dict[str, float]) -> list[Patch]:
+    """Give the subject's own colours where the recipe and a product want them."""
+    with _timed(times, "clean"), _memory():
+        if not recipe.clean_colours or all(product.kind == "mask" for product in recipe.products):
+            return []
+        return foreground(picture.image, alpha, picture.alpha)
 
 
 @contextmanager

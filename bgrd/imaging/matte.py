@@ -14,7 +14,7 @@ from bgrd.errors import ModelFault, UnknownFault
 if TYPE_CHECKING:
     from bgrd.models.spec import ModelSpec, Resample
 
-__all__ = ["edge", "matte"]
+__all__ = ["edge", "matte", "unrefined"]
 
 _MEANINGFUL_SPAN = 0.1
 """Below this distance between least and most, an output is noise: an empty scene, a flat picture."""
@@ -54,23 +54,20 @@ def matte(outputs: Sequence[NDArray[Any]], spec: ModelSpec) -> Values:
     return np.clip(_stretched(_activated(channels, spec), spec), 0.0, 1.0)
 
 
-def edge(
-    values: Values,
-    *,
-    size: tuple[int, int],
-    threshold: float,
-    feather: float,
-    upscale: Resample = "bicubic",
-) -> Image.Image:
-    """Give the opacity (mode L) at the picture's `size`: alpha = clip((p - threshold) / feather + 1/2, 0, 1).
-
-    `values` are shares at model size, `upscale` brings them to the picture's. Feather 0 is a hard cut, 1 where
-    p > threshold. The edge is a table of 256 entries: no float array at full size.
-    """
+def unrefined(values: Values, *, size: tuple[int, int], upscale: Resample = "bicubic") -> Image.Image:
+    """Give the shares at the picture's `size` in 8 bits (mode L), by enlarging alone; no float array at full size."""
     small = Image.fromarray(np.rint(values * np.float32(255.0)).astype(np.uint8))
-    full = small.resize(size, _FILTERS[upscale]) if small.size != size else small
+    return small.resize(size, _FILTERS[upscale]) if small.size != size else small
+
+
+def edge(mask: Image.Image, *, threshold: float, feather: float) -> Image.Image:
+    """Give the opacity (L) of shares (L): alpha = clip((p - threshold) / feather + 1/2, 0, 1).
+
+    Feather 0 is a hard cut, 1 where p > threshold. The edge is a table of 256 entries. It comes after refinement: a
+    hard cut then follows the photo, which refinement after it would make soft again.
+    """
     table = _table(threshold, feather)
-    return full if table == list(range(256)) else full.point(table)
+    return mask if table == list(range(256)) else mask.point(table)
 
 
 def _table(threshold: float, feather: float) -> list[int]:

@@ -11,7 +11,7 @@ from PIL import Image
 if TYPE_CHECKING:
     from bgrd.models.spec import ModelSpec
 
-__all__ = ["NEUTRAL", "model_size", "prepare"]
+__all__ = ["NEUTRAL", "model_size", "over_neutral", "prepare"]
 
 NEUTRAL = (127, 127, 127)
 """The ground on which a model sees a picture with transparency."""
@@ -45,10 +45,7 @@ def prepare(
 
     `alpha` (L, same size) shows the picture over neutral grey, in one copy. Float arrays exist at model size only.
     """
-    if alpha is not None:
-        ground = Image.new("RGB", image.size, NEUTRAL)
-        ground.paste(image, None, alpha)
-        image = ground
+    image = over_neutral(image, alpha)
     size = model_size(image.size, spec)
     values = _resized(image, size, spec)
     # An all-black picture has no maximum to divide by.
@@ -98,6 +95,15 @@ def _between(length: int, count: int) -> tuple[float, NDArray[np.float32]]:
     share[places < 0.0] = 1.0
     share[np.floor(places) + 1 >= length] = 0.0
     return step, share.astype(np.float32)
+
+
+def over_neutral(image: Image.Image, alpha: Image.Image | None) -> Image.Image:
+    """Give an RGB picture as a model sees it: over neutral grey where it has opacity (L), else itself."""
+    if alpha is None:
+        return image
+    ground = Image.new("RGB", image.size, NEUTRAL)
+    ground.paste(image, None, alpha)
+    return ground
 
 
 def model_size(size: tuple[int, int], spec: ModelSpec) -> tuple[int, int]:
