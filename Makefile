@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: run test test-long soak bench fidelity check format clean
+.PHONY: run test test-long soak bench bench-edge fidelity check format clean
 
 run: $(VENV)/run
 	@exec $(BIN)/bgrd run
@@ -20,6 +20,9 @@ soak: $(VENV)/dev
 
 bench: $(VENV)/dev
 	$(BIN)/python bench/photos.py
+
+bench-edge: $(VENV)/dev
+	$(BIN)/python -m bench.edge
 
 fidelity: $(VENV)/dev
 	$(BIN)/python -m bench.fidelity

@@ -128,8 +128,8 @@ def _python() -> Path:
 
 
 def own_mask(data: bytes, session: Session) -> Image.Image:
-    """Give bgrd's soft mask of a file, as the daemon makes it."""
-    recipe = Recipe(threshold=0.5, feather=1.0, products=(Product(kind="mask"),))
+    """Give bgrd's soft mask of a file as the daemon makes it with refinement off."""
+    recipe = Recipe(threshold=0.5, feather=1.0, refine="none", products=(Product(kind="mask"),))
     stream = io.BytesIO()
     process(data, recipe=recipe, session=session, write=lambda _number: stream)
     return Image.open(stream)

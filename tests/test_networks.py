@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from PIL import Image, ImageDraw
 
-from bgrd.imaging.matte import edge, matte
+from bgrd.imaging.matte import matte, unrefined
 from bgrd.imaging.prepare import prepare
 from bgrd.models.catalogue import ROWS
 from bgrd.models.session import Session
@@ -159,7 +159,7 @@ def opacity(data: bytes, spec: ModelSpec, image: Image.Image) -> Array:
     session.trial()
     outputs = session.run(prepare(image, session.spec, dtype=session.element_type))
     values = matte(outputs, session.spec)
-    return np.asarray(edge(values, size=image.size, threshold=0.5, feather=1.0, upscale=session.spec.upscale))
+    return np.asarray(unrefined(values, size=image.size, upscale=session.spec.upscale))
 
 
 def published(kind: Kind, image: Image.Image) -> Array:
