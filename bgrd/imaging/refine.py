@@ -43,7 +43,7 @@ _LEAST_SHARE = 0.1
 
 _SPANS = (0.1, 0.5)
 """The difference between least and most within a window below which there is no edge in it, and from which on there is
-one for sure."""
+one for sure. With 0.2 and 0.9 less texture shows, and hairs, which a coarse mask has but faintly, gain half as much."""
 
 
 def refined(image: Image.Image, values: NDArray[np.float32], mask: Image.Image) -> Image.Image:
