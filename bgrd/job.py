@@ -113,7 +113,7 @@ class Recipe:
     threshold: float = 0.5
     feather: float = 1.0
     refine: Refinement = "guided"
-    clean_colours: bool = True
+    clean_colours: bool = False
     specks: float = 0.0
     holes: float = 0.0
     largest: bool = False

@@ -33,7 +33,7 @@ RETOUCHING = TWICE | {"dressed later", "link and unlink", "forbidden first"}
 
 
 def check_photo(result: Path, source: bytes) -> None:
-    """Hold a result against its photo: whole, upright, same size, ICC kept, colours untouched where solid."""
+    """Hold a result against its photo: whole, upright, same size, ICC kept, colours untouched where they show."""
     with Image.open(io.BytesIO(source)) as image:
         icc, upright = image.info.get("icc_profile"), ImageOps.exif_transpose(image)
         plain = image.mode in {"RGB", "RGBA"}
@@ -44,7 +44,7 @@ def check_photo(result: Path, source: bytes) -> None:
         assert cut.info.get("icc_profile") == icc
         pixels = np.asarray(cut)
     assert pixels[..., 3].max() > 127, "nothing was found"
-    seen = pixels[..., 3] == 255
+    seen = pixels[..., 3] > 0
     if plain:
         assert np.array_equal(pixels[seen][:, :3], before[seen])
 

@@ -34,7 +34,8 @@ class EdgeOptions(Table):
         description="Whether the edge follows the photo at its full size, or is the model's mask enlarged.",
     )
     clean_colours: bool = Field(
-        default=True, description="Whether the old background is taken out of the colours of the edge."
+        default=False,
+        description="Whether the old background is taken out of the colours of the edge; pays with finer models.",
     )
     specks: float = Field(
         default=0.0,
