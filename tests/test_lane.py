@@ -26,8 +26,9 @@ from bgrd.engine.lane import Lane
 from bgrd.engine.process import LaneProcess, start_lane
 from bgrd.engine.wire import Answer, Channel, Drop, Faulted, Finished, Hashed, Hello, Load, Loaded, Message, Work
 from bgrd.errors import UnknownFault
-from bgrd.job import ModelChoice, Product, Recipe
+from bgrd.job import ModelChoice, Recipe
 from bgrd.models.store import find
+from bgrd.product import Product
 from tests.inboxes import until
 from tests.making import corners, encoded, model, noise
 

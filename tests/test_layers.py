@@ -25,14 +25,18 @@ engine.rota
 check | config.example | confined | engine.desk | engine.mailbox | service
 committer | engine.lane | intake.walker
 config.load | delivery.leftovers | delivery.recall | engine.pipeline | intake.rounds
-config.plan | delivery.commit | delivery.premises | delivery.failure | engine.pool | examine | intake.survey
+config.complaints | config.plan | delivery.commit | delivery.premises | delivery.failure | engine.pool | examine
+intake.survey
 config.recipe | delivery.claim | engine.blame | engine.scrutiny | journal.journal | journal.repair
-delivery.probe | delivery.source | imaging.decode | intake.admission | models.store
+delivery.probe | delivery.source | imaging.verify | intake.admission | models.store
 engine.starter | journal.arrivals | journal.outcomes | journal.soundness | journal.turns
-delivery.archive | delivery.notes | delivery.outbox | engine.slot | imaging.png | intake.ears | intake.scan | lock
-delivery.replace | imaging.compose | imaging.encode | imaging.matte | imaging.prepare | imaging.tiff | intake.guard
+imaging.compose | imaging.decode
+delivery.archive | delivery.notes | delivery.outbox | engine.slot | imaging.ground | imaging.png | intake.ears
+intake.scan | lock
+delivery.replace | imaging.encode | imaging.matte | imaging.prepare | imaging.tiff | intake.guard
 intake.attended | intake.lease
 config.settings | delivery.beneath | delivery.ladder | engine.events | engine.listener | engine.process
+imaging.frame | imaging.shadow | imaging.strips
 config.delivery | config.edge | config.intake | config.output | engine.verdict | imaging.damage | models.session
 config.table | imaging.complete | intake.protocol | intake.settle | intake.watch | journal.ledger | journal.patience
 models.catalogue
@@ -43,7 +47,8 @@ models.spec
 imaging.colour | imaging.metadata | imaging.picture | imaging.quiet | intake.ignore | intake.limit | intake.pace
 engine.cage | engine.shape | engine.trace | imaging.jpeg | imaging.room | journal.diagnosis | journal.salvage
 telemetry.notify | telemetry.status
-engine.gauge | engine.landlock | engine.seccomp | errors | escape | job | kernel | question | steps
+job
+engine.gauge | engine.landlock | engine.seccomp | errors | escape | kernel | product | question | steps
 """
 """A line may import from lines below it, never from above, and within a line never sideways. Every module is here."""
 
@@ -51,7 +56,9 @@ OWNERS = {
     "watchdog": {"intake.watch"},
     "sqlite3": {"journal.database", "journal.file", "journal.repair", "journal.salvage"},
     "onnxruntime": {"models.session"},
-    "pydantic": {f"config.{name}" for name in ("delivery", "edge", "intake", "load", "output", "settings", "table")},
+    "pydantic": {
+        f"config.{name}" for name in ("complaints", "delivery", "edge", "intake", "load", "output", "settings", "table")
+    },
     "pydantic_settings": {"config.load", "config.settings"},
     "structlog": {"telemetry.log"},
     "rich": {"cli.check", "cli.once", "cli.status"},

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bgrd.delivery.naming import candidates, hidden_note, hidden_result, hidden_source, noted, numbered
-from bgrd.job import Product
+from bgrd.product import Product
 
 names = st.binary(min_size=1, max_size=255).filter(
     lambda name: b"/" not in name and b"\0" not in name and name not in {b".", b".."},

@@ -21,10 +21,11 @@ from io import BufferedRandom
 from bgrd.delivery.beneath import PLACES_OWN, unusable
 from bgrd.engine.cage import Cage, enter
 from bgrd.engine.gauge import Gauge
-from bgrd.engine.pipeline import Report, preload, process, verify
+from bgrd.engine.pipeline import Report, preload, process
 from bgrd.engine.trace import behind, trace
 from bgrd.engine.wire import Answer, Channel, Drop, Faulted, Finished, Hashed, Hello, Load, Loaded, Work
 from bgrd.errors import ChangedFault, Fault, FileFault, FolderFault, InputFault, MemoryFault, ModelFault, UnknownFault
+from bgrd.imaging.verify import verify
 from bgrd.job import Recipe
 from bgrd.kernel import die_with_parent, first_hole
 from bgrd.models import spec as model_spec
@@ -192,8 +193,8 @@ class Lane:
         self._stage = "verify"
         started = time.perf_counter()
         written = []
-        for file, product in zip(files, Recipe.from_json(work.recipe).products, strict=True):
-            verify(file, product, size=(report.width, report.height))
+        for file, product, size in zip(files, Recipe.from_json(work.recipe).products, report.sizes, strict=True):
+            verify(file, product, size=size)
             file.seek(0)
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             written.append((file.tell(), sha256))

@@ -17,36 +17,49 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from PIL.PngImagePlugin import PngImageFile
-from PIL.WebPImagePlugin import WebPImageFile
 
 from bgrd.errors import MemoryFault, ModelFault, UnknownFault
-from bgrd.imaging.compose import compose
+from bgrd.imaging.compose import compose, whole_opacity
 from bgrd.imaging.decode import decode, from_image
 from bgrd.imaging.decode import preload as preload_decoders
 from bgrd.imaging.encode import encode
+from bgrd.imaging.frame import Box, subject_box
+from bgrd.imaging.ground import flattened
 from bgrd.imaging.matte import edge, matte
 from bgrd.imaging.picture import Picture
 from bgrd.imaging.prepare import prepare
-from bgrd.imaging.quiet import quiet
-from bgrd.imaging.room import has_room, most_bytes
-from bgrd.job import Product, Recipe
+from bgrd.job import Recipe
 from bgrd.models.session import Session
 from bgrd.models.spec import ModelSpec, parse
 from bgrd.models.store import find
+from bgrd.product import Product
 from bgrd.steps import passed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["MAX_PIXELS", "Begun", "Report", "begin", "cut_out", "finish", "preload", "process", "verify"]
+__all__ = [
+    "MAX_PIXELS",
+    "Begun",
+    "Given",
+    "Report",
+    "begin",
+    "cut_out",
+    "finish",
+    "load_ground",
+    "preload",
+    "process",
+]
 
 MAX_PIXELS = 250_000_000
+
+Given = Image.Image | bytes | Path | str | NDArray[Any]
+"""What the library's face takes for a picture; a text is a path."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What became of a picture: its upright size, notes, seconds per stage, bytes per product."""
+    """What became of a picture: its upright size, notes, seconds per stage, bytes and size in pixels per product."""
 
     width: int
     height: int
@@ -54,6 +67,7 @@ class Report:
     notes: tuple[str, ...]
     times: dict[str, float]
     products: tuple[int, ...]
+    sizes: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,9 +94,12 @@ def process(
     max_pixels: int = MAX_PIXELS,
     accept_holes: bool = False,
     hole_at: int | None = None,
+    grounds: Sequence[Picture] = (),
     write: Callable[[int], BinaryIO],
 ) -> Report:
     """Turn a file's bytes into every product of the recipe; product i goes to the stream `write(i)` gives.
+
+    `grounds` are the recipe's pictures, from `load_ground`.
 
     Raises the faults of decoding, UnknownFault where the model fails on it, OSError where a stream does. The caller
     closes the streams.
@@ -99,7 +116,7 @@ def process(
         with _timed(begun.times, "infer"):
             outputs = session.run(begun.tensor)
         passed("lane.inferred")
-        return finish(begun, outputs, recipe=recipe, spec=session.spec, write=write)
+        return finish(begun, outputs, recipe=recipe, spec=session.spec, grounds=grounds, write=write)
     except ModelFault as fault:
         # The model has passed its trial: what it does to one picture must not stop the folder for all others.
         raise UnknownFault(str(fault)) from fault
@@ -125,24 +142,34 @@ def begin(
     return Begun(picture=picture, tensor=tensor, times=times)
 
 
+def load_ground(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Picture:
+    """Decode a picture that cut-outs stand on: upright and opaque. Raises the faults of decoding."""
+    picture = decode(data, max_pixels=max_pixels)
+    with _memory():
+        return flattened(picture)
+
+
 def finish(
     begun: Begun,
     outputs: Sequence[NDArray[Any]],
     *,
     recipe: Recipe,
     spec: ModelSpec,
+    grounds: Sequence[Picture] = (),
     write: Callable[[int], BinaryIO],
 ) -> Report:
     """Matte, compose and encode: all that comes after the model. Uses up the picture's pixels."""
     times, picture = begun.times, begun.picture
     with _timed(times, "matte"), _memory():
         alpha = _opacity(picture, outputs, recipe=recipe, spec=spec)
+        subject, notes = _subject(picture, alpha, recipe.products)
     passed("lane.matted")
-    sizes: list[int] = []
-    last = max((i for i, product in enumerate(recipe.products) if product.kind == "cutout"), default=-1)
+    bytes_written: list[int] = []
+    sizes: list[tuple[int, int]] = []
+    last = max((i for i, product in enumerate(recipe.products) if product.kind != "mask"), default=-1)
     for index, product in enumerate(recipe.products):
         with _timed(times, "compose"), _memory():
-            image = compose(picture, alpha, product, consume=index == last)
+            image = compose(picture, alpha, product, subject=subject, grounds=grounds, consume=index == last)
         passed("lane.composed")
         with _timed(times, "encode"):
             stream = write(index)
@@ -157,7 +184,8 @@ def finish(
                 metadata=recipe.metadata,
             )
             stream.flush()
-            sizes.append(stream.tell() - start)
+            bytes_written.append(stream.tell() - start)
+            sizes.append(image.size)
         passed("lane.encoded")
         del image
     width, height = alpha.size
@@ -165,32 +193,22 @@ def finish(
         width=width,
         height=height,
         format=picture.format,
-        notes=picture.notes,
+        notes=(*picture.notes, *notes),
         times=times,
-        products=tuple(sizes),
+        products=tuple(bytes_written),
+        sizes=tuple(sizes),
     )
 
 
-def verify(stream: BinaryIO, product: Product, *, size: tuple[int, int]) -> None:
-    """Decode a written product to its last pixel; raises UnknownFault unless it is what was meant to be written."""
-    stream.seek(0)
-    wanted = "L" if product.kind == "mask" else "RGB" if product.colour is not None else "RGBA"
-    try:
-        with _memory(), quiet():
-            image = PngImageFile(stream) if product.format == "png" else WebPImageFile(stream)
-            image.load()
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        if not has_room(most_bytes(size, product.format.upper())):  # a decoder that gets no memory calls it damage
-            message = "There is not enough memory to check the result."
-            raise MemoryFault(message) from error
-        message = "The result could not be read back after writing."
-        raise UnknownFault(message) from error
-    if image.size != size or image.mode not in {wanted, "RGB" if product.format == "webp" else wanted}:
-        message = f"The result read back is {image.size} {image.mode}, not {size} {wanted}."
-        raise UnknownFault(message)
+def _subject(picture: Picture, alpha: Image.Image, products: Sequence[Product]) -> tuple[Box | None, tuple[str, ...]]:
+    """Give the box of the subject where a product is trimmed to it, and a note where there is nothing to trim to."""
+    if not any(product.frame.trim and product.kind in {"cutout", "mask"} for product in products):
+        return None, ()
+    box = subject_box(whole_opacity(picture, alpha))
+    return box, () if box is not None else ("No subject was found, so nothing was trimmed.",)
 
 
-def cut_out(image: Image.Image | bytes | Path | NDArray[Any], recipe: Recipe | None = None) -> Image.Image:
+def cut_out(image: Given, recipe: Recipe | None = None) -> Image.Image:
     """Cut the subject out of one picture: the first product of `recipe`, the same pixels as the daemon's.
 
     Takes a Pillow image, a file's bytes, a path, or an array (h, w), (h, w, 3) or (h, w, 4) of uint8. The model is
@@ -201,15 +219,18 @@ def cut_out(image: Image.Image | bytes | Path | NDArray[Any], recipe: Recipe | N
     picture = _taken(image)
     tensor = prepare(picture.image, session.spec, alpha=picture.alpha, dtype=session.element_type)
     alpha = _opacity(picture, session.run(tensor), recipe=recipe, spec=session.spec)
-    result = compose(picture, alpha, recipe.products[0], consume=True)
+    product = recipe.products[0]
+    subject, _notes = _subject(picture, alpha, (product,))
+    grounds = [_ground(path) for path in recipe.grounds]
+    result = compose(picture, alpha, product, subject=subject, grounds=grounds, consume=True)
     if picture.icc:
         result.info["icc_profile"] = picture.icc
     return result
 
 
-def _taken(image: Image.Image | bytes | Path | NDArray[Any]) -> Picture:
-    if isinstance(image, Path):
-        image = image.read_bytes()
+def _taken(image: Given) -> Picture:
+    if isinstance(image, Path | str):
+        image = Path(image).read_bytes()
     if isinstance(image, bytes):
         return decode(image, max_pixels=MAX_PIXELS)
     if isinstance(image, np.ndarray):
@@ -223,6 +244,18 @@ def _session(name: str) -> Session:
     choice = find(name, custom={}, directory=Path())
     spec = parse(choice.spec, where=name) if choice.spec else None
     return Session(choice.path.read_bytes(), spec=spec, threads=1, name=name)
+
+
+def _ground(path: Path) -> Picture:
+    """Read a picture to stand on; the same one for as long as the file stays as it is."""
+    status = path.stat()
+    return _read_ground(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def _read_ground(path: Path, size: int, mtime_ns: int) -> Picture:
+    del size, mtime_ns
+    return load_ground(path.read_bytes())
 
 
 def _opacity(picture: Picture, outputs: Sequence[NDArray[Any]], *, recipe: Recipe, spec: ModelSpec) -> Image.Image:
