@@ -144,6 +144,7 @@ class GroundChoice:
 
     name: str
     path: Path
+    max_pixels: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

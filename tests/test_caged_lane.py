@@ -51,6 +51,7 @@ EVERY_PRODUCT = Recipe(
             frame=Frame(trim=True, margin=0.1, canvas=(60, 80)),
         ),
         Product(kind="compare", format="webp", quality=50, level=4, frame=Frame(max_side=50)),
+        Product(ground=Ground(kind="picture", fit="contain"), frame=Frame(canvas=(80, 80))),
     )
 )
 
@@ -114,7 +115,9 @@ def test_every_format_and_product_works_in_the_cage(caged: tuple[LaneProcess, Ha
     lane, hands = caged
     kind, image, options = LOADED_LATE[name]
     data = heif(image) if kind == "HEIF" else encoded(image, kind, **options)
-    finished, results = hands.work(data, recipe=EVERY_PRODUCT)
+    hands.load_ground(data)
+    hands.expect(Loaded)
+    finished, results = hands.work(data, recipe=EVERY_PRODUCT, grounds=["ground/1"])
     assert len(finished.sizes) == len(results) == len(EVERY_PRODUCT.products)
     hands.submit(data[: len(data) // 2])
     hands.go()

@@ -24,6 +24,8 @@ engine.dispatch
 engine.rota
 check | config.example | confined | engine.desk | engine.mailbox | service
 committer | engine.lane | intake.walker
+engine.stock
+outputs
 config.load | delivery.leftovers | delivery.recall | engine.pipeline | intake.rounds
 config.complaints | config.plan | delivery.commit | delivery.premises | delivery.failure | engine.pool | examine
 intake.survey
@@ -37,6 +39,7 @@ delivery.replace | imaging.encode | imaging.matte | imaging.prepare | imaging.ti
 intake.attended | intake.lease
 config.settings | delivery.beneath | delivery.ladder | engine.events | engine.listener | engine.process
 imaging.frame | imaging.shadow | imaging.strips
+engine.supply
 config.delivery | config.edge | config.intake | config.output | engine.verdict | imaging.damage | models.session
 config.table | imaging.complete | intake.protocol | intake.settle | intake.watch | journal.ledger | journal.patience
 models.catalogue

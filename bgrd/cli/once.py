@@ -20,7 +20,8 @@ from rich.table import Table
 from bgrd.config.load import custom_models, default_recipe, folders, load
 from bgrd.config.settings import Settings
 from bgrd.daemon import Daemon
-from bgrd.errors import CannotCreateError, ConfigError, ModelFault, StateError, UsageError
+from bgrd.engine.supply import find_grounds
+from bgrd.errors import CannotCreateError, ConfigError, GroundFault, ModelFault, StateError, UsageError
 from bgrd.escape import line, shown
 from bgrd.intake.guard import mount_at
 from bgrd.intake.mounts import is_network
@@ -84,7 +85,8 @@ def _files(options: argparse.Namespace, settings: Settings, console: Console, pr
         recipe = replace(recipe, model=options.model)
     try:
         model = find(recipe.model, custom=custom_models(settings), directory=settings.models_directory)
-    except ModelFault as fault:
+        grounds = find_grounds(recipe, max_pixels=settings.max_pixels)
+    except (ModelFault, GroundFault) as fault:
         raise ConfigError(str(fault)) from fault
     with progress:
         bar = progress.add_task("cutting out", total=len(tasks))
@@ -97,6 +99,7 @@ def _files(options: argparse.Namespace, settings: Settings, console: Console, pr
             limits=limits_of(settings),
             model=model,
             recipe=recipe,
+            grounds=grounds,
             output=output,
             max_pixels=settings.max_pixels,
             progress=advance,

@@ -18,7 +18,7 @@ from bgrd.engine.mailbox import Mailbox
 from bgrd.engine.pool import Pool
 from bgrd.engine.rota import Rota
 from bgrd.engine.wire import Finished, Hashed, Loaded
-from bgrd.errors import DaemonFault, Fault, FolderFault, ModelFault
+from bgrd.errors import DaemonFault, Fault, FolderFault, GroundFault, ModelFault
 from bgrd.job import ModelChoice
 from bgrd.steps import passed
 
@@ -85,7 +85,7 @@ class Dispatcher:
 
     def add(self, committer: Committer, model: Callable[[], ModelChoice], intake: Intake | None = None) -> Desk:
         """Serve a folder from now on; `model` finds its model's file and raises ModelFault where it is missing."""
-        desk = Desk(committer=committer, model=model, intake=intake)
+        desk = Desk(committer=committer, model=model, max_pixels=self.max_pixels, intake=intake)
         self._rota.add(desk)
         return desk
 
@@ -187,22 +187,24 @@ class Dispatcher:
             active.desk.committer.settle(job, fault, facts=facts)
 
     def model_loaded(self, message: Loaded, lane: int) -> None:
-        """Release the folders that waited for this model."""
+        """Release the folders that waited for this model, or this ground."""
         if message.seconds:
             facts = {"seconds": round(message.seconds, 3), "resident_bytes": message.resident_bytes}
             self._report("model.loaded", model=message.model, lane=lane, **facts)
         for desk in self._using(message.model):
-            if desk.wants_model:
+            if desk.satisfied(message.model):
                 desk.committer.probe()
 
     def model_faulted(self, model: str, fault: Fault) -> None:
-        """Block the folders that use this model."""
-        blocking = fault if isinstance(fault, ModelFault) else ModelFault(f"model {model} cannot be used: {fault}")
+        """Block the folders that use this model, or this ground."""
+        told = f"model {model} cannot be used: {fault}"
+        blocking = fault if isinstance(fault, ModelFault | GroundFault) else ModelFault(told)
         for desk in self._using(model):
+            desk.refused()
             desk.committer.block(blocking)
 
     def _using(self, model: str) -> list[Desk]:
-        return [desk for desk in self.desks.values() if desk.model_name == model]
+        return [desk for desk in self.desks.values() if desk.uses(model)]
 
     def _take_events(self) -> None:
         for event in self._mailbox.take():
@@ -252,9 +254,9 @@ class Dispatcher:
         try:
             if not desk.wants_model:
                 desk.committer.probe()
-            elif not self.pool.warm(desk.model()):
+            elif not self.pool.warm(*desk.needs()):
                 return None  # a lane that becomes free brings us back here
-        except ModelFault as fault:
+        except (ModelFault, GroundFault) as fault:
             desk.committer.block(fault)
         except DaemonFault as fault:
             self._pause(fault)
@@ -282,7 +284,7 @@ class Dispatcher:
                 memory = self.pool.memory_limit(alone=prepared.job.alone)
                 if not self.pool.submit(active.desk.assignment(prepared, max_pixels=self.max_pixels, memory=memory)):
                     return
-            except ModelFault as fault:
+            except (ModelFault, GroundFault) as fault:
                 active.desk.committer.settle(prepared.job.id, fault, facts={})
             except DaemonFault as fault:
                 self._pause(fault)

@@ -43,12 +43,17 @@ class WireError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """Parent: take this model (descriptor: its file), check it and run it once."""
+    """Parent: take this model (descriptor: its file), check it and run it once.
+
+    With `ground` it is a picture of at most so many pixels for cut-outs to stand on; it is held, dropped and faulted
+    as models are, by a name that tells nothing of its path.
+    """
 
     model: str
     sha256: str | None
     spec: dict[str, Any] | None
     threads: int
+    ground: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +65,10 @@ class Drop:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """Parent: one job (descriptors: the source, then a result file for each product)."""
+    """Parent: one job (descriptors: the source, then a result file for each product).
+
+    `grounds` are the names of the recipe's pictures.
+    """
 
     job: int
     model: str
@@ -69,6 +77,7 @@ class Work:
     max_pixels: int
     memory_bytes: int
     accept_holes: bool = False
+    grounds: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,11 +109,12 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hashed:
-    """Lane: the source is read; this is the SHA-256 of its bytes. Waits for `Answer`."""
+    """Lane: the source is read; this is the SHA-256 of its bytes, of the model's, the grounds'. Waits for `Answer`."""
 
     job: int
     sha256: str
     model_sha256: str
+    grounds: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
