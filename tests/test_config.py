@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bgrd.config.load import Option, Settings, custom_models, default_path, folders, load, options, strangers
+from bgrd.config.settings import Options
 from bgrd.errors import ConfigError
 from bgrd.job import Folder
 from bgrd.product import Ground, Product
@@ -427,6 +428,7 @@ def test_every_option_says_what_it_is() -> None:
     rows = options()
     assert len({(row.table, row.key) for row in rows}) == len(rows)
     assert all(row.description.endswith(".") for row in rows)
+    assert {row.key for row in rows if row.table == "defaults"} == Options.model_fields.keys() - {"product"}
     assert {row.table for row in rows} == {"", "defaults", "folder", "folder.product", "model"}
     unbounded = {"memory_limit", "model_memory", "min_free"}
     for row in rows:

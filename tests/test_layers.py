@@ -17,6 +17,7 @@ LAYERS = """
 __main__
 cli.main
 cli.check | cli.once | cli.run | cli.status
+cli.flags
 daemon
 once | roster
 pulse | signals | station
@@ -26,7 +27,9 @@ check | config.example | confined | engine.desk | engine.mailbox | service
 committer | engine.lane | intake.walker
 engine.stock
 outputs
+library
 config.load | delivery.leftovers | delivery.recall | engine.pipeline | intake.rounds
+config.words
 config.complaints | config.plan | delivery.commit | delivery.premises | delivery.failure | engine.pool | examine
 intake.survey
 config.recipe | delivery.claim | engine.blame | engine.scrutiny | journal.journal | journal.repair
@@ -60,7 +63,8 @@ OWNERS = {
     "sqlite3": {"journal.database", "journal.file", "journal.repair", "journal.salvage"},
     "onnxruntime": {"models.session"},
     "pydantic": {
-        f"config.{name}" for name in ("complaints", "delivery", "edge", "intake", "load", "output", "settings", "table")
+        f"config.{name}"
+        for name in ("complaints", "delivery", "edge", "intake", "load", "output", "settings", "table", "words")
     },
     "pydantic_settings": {"config.load", "config.settings"},
     "structlog": {"telemetry.log"},

@@ -52,7 +52,7 @@ BLUE, GREEN = (encoded(Image.new("RGB", (64, 48), colour), "PNG") for colour in 
 
 
 def test_every_product_of_one_picture(tmp_path: Path) -> None:
-    """Each with its name, format, mode and size; the first is what the library gives, pixel by pixel before JPEG."""
+    """Each with its name, format, mode and size; the library and `bgrd once` give the same pixels."""
     house = House(tmp_path / "house").folders()
     house.configure(FOLDER + PRODUCTS)
     (house.configuration.parent / "beach.png").write_bytes(BLUE)
@@ -80,6 +80,12 @@ def test_every_product_of_one_picture(tmp_path: Path) -> None:
     stage = Image.open(house.results()["a-on-shop.png"])
     expected = cut_out(data, replace(folder.recipe, products=folder.recipe.products[1:2]))
     assert stage.tobytes() == expected.tobytes()
+    (house.home / "a.jpg").write_bytes(data)
+    beach = house.configuration.parent / "beach.png"
+    flags: list[str | Path] = ["--trim", "--on", beach, "--canvas", "300x200", "--anchor", "bottom", "--shadow", "0.5"]
+    assert house.run("once", house.home / "a.jpg", "-o", house.home / "once", *flags).returncode == 0
+    with Image.open(house.home / "once/a.png") as alone:
+        assert alone.tobytes() == stage.tobytes()
     assert stage.getpixel((0, 0)) == (0, 0, 200)
     assert np.asarray(stage)[-1].max(axis=1).max() > 0
 

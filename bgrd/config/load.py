@@ -61,7 +61,7 @@ def options() -> tuple[Option, ...]:
     """Give every key there is, in the order of their declaration; keys a folder inherits stand under "defaults"."""
     found = [_option("", key, field) for key, field in Settings.model_fields.items() if key not in TABLES]
     for table, model in TABLES.items():
-        left_out = inherited(table) | TABLES.keys() | {"product"}
+        left_out = inherited(table) | {"product"}
         found += [_option(table, key, field) for key, field in model.model_fields.items() if key not in left_out]
     return tuple(found)
 

@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from bgrd.errors import MemoryFault, ModelFault, UnknownFault
+from bgrd.engine.supply import ground_fault
+from bgrd.errors import Fault, InputFault, MemoryFault, ModelFault, UnknownFault
 from bgrd.imaging.compose import compose, whole_opacity
 from bgrd.imaging.decode import decode, from_image
 from bgrd.imaging.decode import preload as preload_decoders
@@ -42,6 +43,7 @@ __all__ = [
     "MAX_PIXELS",
     "Begun",
     "Given",
+    "Made",
     "Report",
     "begin",
     "cut_out",
@@ -55,6 +57,9 @@ MAX_PIXELS = 250_000_000
 
 Given = Image.Image | bytes | Path | str | NDArray[Any]
 """What the library's face takes for a picture; a text is a path."""
+
+Made = Image.Image
+"""What it gives."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,14 +213,15 @@ def _subject(picture: Picture, alpha: Image.Image, products: Sequence[Product]) 
     return box, () if box is not None else ("No subject was found, so nothing was trimmed.",)
 
 
-def cut_out(image: Given, recipe: Recipe | None = None) -> Image.Image:
+def cut_out(image: Given, recipe: Recipe | None = None, *, models_directory: Path = Path()) -> Image.Image:
     """Cut the subject out of one picture: the first product of `recipe`, the same pixels as the daemon's.
 
     Takes a Pillow image, a file's bytes, a path, or an array (h, w), (h, w, 3) or (h, w, 4) of uint8. The model is
-    the built-in one and stays in memory. Raises the faults of decoding and of the model.
+    the built-in one, or lies in `models_directory`, and stays in memory. Raises the faults of decoding and of the
+    model, and GroundFault.
     """
     recipe = recipe or Recipe()
-    session = _session(recipe.model)
+    session = _session(recipe.model, models_directory)
     picture = _taken(image)
     tensor = prepare(picture.image, session.spec, alpha=picture.alpha, dtype=session.element_type)
     alpha = _opacity(picture, session.run(tensor), recipe=recipe, spec=session.spec)
@@ -234,22 +240,28 @@ def _taken(image: Given) -> Picture:
     if isinstance(image, bytes):
         return decode(image, max_pixels=MAX_PIXELS)
     if isinstance(image, np.ndarray):
+        if image.dtype != np.uint8 or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] in {3, 4})):
+            message = f"An array is uint8 of (h, w), (h, w, 3) or (h, w, 4), not {image.dtype} of {image.shape}."
+            raise InputFault(message)
         image = Image.fromarray(image)
     return from_image(image, max_pixels=MAX_PIXELS)
 
 
 @lru_cache(maxsize=1)
-def _session(name: str) -> Session:
+def _session(name: str, directory: Path = Path()) -> Session:
     """Load a model for the library's face; one thread, as in a lane, so that the pixels are the same."""
-    choice = find(name, custom={}, directory=Path())
+    choice = find(name, custom={}, directory=directory)
     spec = parse(choice.spec, where=name) if choice.spec else None
     return Session(choice.path.read_bytes(), spec=spec, threads=1, name=name)
 
 
 def _ground(path: Path) -> Picture:
-    """Read a picture to stand on; the same one for as long as the file stays as it is."""
-    status = path.stat()
-    return _read_ground(path, status.st_size, status.st_mtime_ns)
+    """Read a picture to stand on; the same one for as long as the file stays as it is. Raises GroundFault."""
+    try:
+        status = path.stat()
+        return _read_ground(path, status.st_size, status.st_mtime_ns)
+    except (OSError, Fault) as error:
+        raise ground_fault(path, getattr(error, "strerror", None) or error) from error
 
 
 @lru_cache(maxsize=4)

@@ -104,7 +104,7 @@ def encode(
         raise MemoryFault(_SHORT) from error
     except (OSError, ValueError, RuntimeError) as error:
         # An encoder that gets no memory says that it failed. What the stream raises has a number.
-        if getattr(error, "errno", None) is not None or has_room(most_bytes(image.size, f"new {product.format}")):
+        if getattr(error, "errno", None) is not None or has_room(_most_bytes(image, product)):
             raise
         raise MemoryFault(_SHORT) from error
 
@@ -122,12 +122,19 @@ def _write(image: Image.Image, stream: BinaryIO, product: Product, options: dict
         raise InputFault(message)
     if missing := missing_encoder(product.format):
         raise UnknownFault(missing)
+    if product.format == "avif" and not has_room(_most_bytes(image, product)):
+        raise MemoryFault(_SHORT)  # its encoder would end the process somewhere in the middle
     if product.format == "tiff":
         write_tiff(image, stream, product.level, options)
     elif product.format == "png" and product.level <= _QUICK_LEVEL:
         _write_png(image, stream, product.level, options)
     else:
         image.save(cast("BinaryIO", _Sink(stream)), format=_FORMATS[product.format], **options, **_options(product))
+
+
+def _most_bytes(image: Image.Image, product: Product) -> int:
+    full = "full " if product.format == "avif" and (product.quality or 0) >= _FULL_COLOUR else ""
+    return most_bytes(image.size, f"new {full}{product.format}")
 
 
 def _options(product: Product) -> dict[str, Any]:
