@@ -421,8 +421,8 @@ def test_a_ground_that_changed_is_loaded_anew(engine: Engine) -> None:
     desk.feed()
     engine.until_done(2)
     assert desk.grounds != before
-    loaded = [facts["model"] for facts in engine.heard.named("model.loaded")]
-    assert {*before, *desk.grounds} <= set(loaded)
+    loaded = [facts["model"] for facts in engine.heard.named("ground.loaded")]
+    assert {*before, *desk.grounds} == set(loaded)
 
 
 @pytest.mark.parametrize(("content", "word"), [(b"broken", "broken"), (b"fatal", "loading model bgrd-lite failed")])

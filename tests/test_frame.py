@@ -160,8 +160,8 @@ def test_a_canvas_beyond_all_measure_is_refused() -> None:
 
 def test_the_box_holds_what_can_be_seen() -> None:
     """Traces that nobody sees do not count, and where nothing is seen there is no box."""
-    alpha = Image.new("L", (30, 20), 10)
+    alpha = Image.new("L", (30, 20), 25)
     assert subject_box(alpha) is None
     alpha.paste(200, (5, 6, 9, 11))
-    alpha.putpixel((20, 2), 17)
+    alpha.putpixel((20, 2), 26)
     assert subject_box(alpha) == (5, 2, 21, 11)

@@ -32,7 +32,8 @@ def given(namespace: argparse.Namespace) -> dict[str, object]:
 
 
 def _add(group: argparse._ArgumentGroup, option: Option) -> None:
-    told = f"{option.description} (default: {option.default})".replace("%", "%%")
+    allowed = f" Allowed: {option.allowed}." if option.allowed else ""
+    told = f"{option.description}{allowed} (default: {option.default})".replace("%", "%%")
     destination = _DESTINATION + option.key
     if option.default in {"true", "false"}:
         action = argparse.BooleanOptionalAction

@@ -190,7 +190,8 @@ class Dispatcher:
         """Release the folders that waited for this model, or this ground."""
         if message.seconds:
             facts = {"seconds": round(message.seconds, 3), "resident_bytes": message.resident_bytes}
-            self._report("model.loaded", model=message.model, lane=lane, **facts)
+            event = "ground.loaded" if "/" in message.model else "model.loaded"  # no model's name has a slash
+            self._report(event, model=message.model, lane=lane, **facts)
         for desk in self._using(message.model):
             if desk.satisfied(message.model):
                 desk.committer.probe()

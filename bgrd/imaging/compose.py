@@ -99,6 +99,9 @@ def _cut_out(
     below = None
     if ground.kind != "transparent":
         below = laid(ground, plan.canvas, picture=picture, pictures=grounds)
+        if plan.plain and product.shadow is None:
+            below.paste(picture.image, None, opacity)
+            return below
     return _placed(_shown(picture, opacity, plan), plan, product, below)
 
 

@@ -14,8 +14,8 @@ __all__ = ["Box", "Layout", "layout", "subject_box"]
 
 Box = tuple[int, int, int, int]
 
-_SEEN = 16
-"""Opacity above which a pixel belongs to the subject: 6 of 100, below which nobody sees it on any ground."""
+_SEEN = 25
+"""Opacity above which a pixel belongs to the subject, a tenth: models leave fainter traces far from it."""
 
 _MOST_PIXELS = 2**28
 """A wide margin around a large picture would be a canvas that no program opens."""
