@@ -98,6 +98,15 @@ def test_a_ground_that_is_not_there_is_said_before_any_work(capsys: pytest.Captu
     assert "beach.png of `on` cannot be used: No such file" in capsys.readouterr().err
 
 
+def test_a_ground_that_is_no_picture_fails_every_picture(capsys: pytest.CaptureFixture[str]) -> None:
+    """Only a lane can tell: each is told with the path that is to blame, and nothing is written."""
+    Path("text.png").write_bytes(b"text, and no picture")
+    assert main(["once", "a.png", "-o", "out", "--on", "text.png"]) == 1
+    told = " ".join(capsys.readouterr().err.split())
+    assert "text.png of `on` cannot be used" in told
+    assert not list(Path("out").iterdir())
+
+
 def test_flags_without_files_are_told(capsys: pytest.CaptureFixture[str]) -> None:
     """The inboxes have their own settings."""
     assert main(["once", "--trim", "--on", "white"]) == 64

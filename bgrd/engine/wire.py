@@ -1,6 +1,6 @@
 """Messages and descriptors between parent and lane: one JSON object a packet over a Unix socket pair.
 
-No picture byte and no path travels here: sources, results and model files go as open descriptors
+No picture byte and no path travels here: sources, results, models and grounds go as open descriptors
 (SCM_RIGHTS). A packet is at most 64 KiB; SOCK_SEQPACKET keeps packets whole.
 """
 
