@@ -24,6 +24,9 @@ def test_a_recipe_in_words() -> None:
     frame = Frame(trim=True, margin=0.08, canvas=(512, 512))
     product = Product(ground=Ground(kind="colour"), frame=frame, shadow=Shadow(opacity=0.5))
     assert made == Recipe(threshold=0.4, products=(product,))
+    assert bgrd.recipe(canvas=(9, 8), aspect=[2, 4], on=Path("a.png")).products[0].frame == Frame(
+        canvas=(9, 8), aspect=(1, 2)
+    )
     tables = bgrd.recipe(on="blue", product=[{"kind": "mask"}, {"kind": "cutout", "format": "jpeg"}])
     assert [(each.kind, each.format) for each in tables.products] == [("mask", "png"), ("cutout", "jpeg")]
 
@@ -41,6 +44,8 @@ def test_a_recipe_in_words() -> None:
         ({"product": [{"kind": "mask", "trim": 7}]}, "product[0].trim: must be true or false, is 7"),
         ({"product": [{"kind": "mask", "format": "jpeg"}]}, "product[0].format: must be png"),
         ({"products": ["mask"], "product": [{"kind": "mask"}]}, "has both products and product tables"),
+        ({"canvas": (0, -5)}, 'canvas: must be "none" or a size in pixels like "512x512"'),
+        ({"aspect": (1, 2, 3)}, 'aspect: must be "none" or an aspect'),
         ({"trimm": True}, "trimm: is no word for what is made; there are "),
         ({"policy": "delete"}, "policy: is no word for what is made"),
     ],

@@ -216,9 +216,11 @@ def canvas_of(value: object) -> tuple[int, int] | None:
 
 
 def _two(value: object, *, separator: str, most: int, what: str) -> tuple[int, int] | None:
-    if value is None or (isinstance(value, tuple) and len(value) == 2):  # what was read before
-        return value
-    match = re.fullmatch(rf"(\d{{1,6}}){separator}(\d{{1,6}})", value) if isinstance(value, str) else None
+    if value is None:
+        return None
+    # Two numbers are what was read before, or what Python says.
+    text = separator.join(map(str, value)) if isinstance(value, tuple | list) else value
+    match = re.fullmatch(rf"(\d{{1,6}}){separator}(\d{{1,6}})", text, re.ASCII) if isinstance(text, str) else None
     if match is None or not all(1 <= int(side) <= most for side in match.groups()):
         message = f"must be {what}, each number from 1 to {most}, is {value!r}"
         raise ValueError(message)
