@@ -9,7 +9,7 @@ from bgrd.config.words import models_directory, recipe_from
 from bgrd.engine import pipeline
 
 if TYPE_CHECKING:
-    from bgrd.engine.pipeline import Given, Made
+    from bgrd.imaging.given import Given, Made
     from bgrd.job import Recipe
 
 __all__ = ["cut_out", "recipe"]

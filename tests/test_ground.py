@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bgrd.imaging.ground import checkerboard, flattened, laid
+from bgrd.imaging.ground import checkerboard, flattened, spread
 from bgrd.imaging.picture import Picture
 from bgrd.product import Fit, Ground
 from tests.making import corners, noise, profile, shows_corners, swapped_profile
@@ -17,7 +17,7 @@ BELOW = Picture(image=corners(48, 32))
 
 def on(size: tuple[int, int], fit: Fit = "cover", below: Picture = BELOW, picture: Picture = PICTURE) -> Image.Image:
     """Lay a picture out as a ground."""
-    return laid(Ground(kind="picture", fit=fit), size, picture=picture, pictures=[below])
+    return spread(Ground(kind="picture", fit=fit), size, picture=picture, pictures=[below])
 
 
 @pytest.mark.parametrize("size", [(1, 1), (48, 32), (96, 64), (30, 90), (500, 20)])
@@ -27,7 +27,7 @@ def test_a_ground_has_the_size_of_the_result(size: tuple[int, int], fit: Fit, ki
     """Exactly, in RGB, and what it is made of is left alone."""
     before = BELOW.image.tobytes(), PICTURE.image.tobytes()
     ground = Ground(kind=kind, fit=fit)  # type: ignore[arg-type]
-    found = laid(ground, size, picture=PICTURE, pictures=[BELOW])
+    found = spread(ground, size, picture=PICTURE, pictures=[BELOW])
     assert (found.mode, found.size) == ("RGB", size)
     found.paste((1, 2, 3), (0, 0, *size))
     assert (BELOW.image.tobytes(), PICTURE.image.tobytes()) == before
@@ -70,15 +70,16 @@ def test_a_single_pixel_can_be_a_ground() -> None:
 def test_the_blur_is_one() -> None:
     """Noise becomes even, the mean stays, a larger share blurs more, and 0 is the picture itself."""
     plain = Picture(image=noise(400, 300))
-    spread = []
+    spreads = []
     for share in (0.0, 0.005, 0.05):
-        found = np.asarray(laid(Ground(kind="blur", blur=share), (400, 300), picture=plain, pictures=[]), float)
+        found = np.asarray(spread(Ground(kind="blur", blur=share), (400, 300), picture=plain, pictures=[]), float)
         assert abs(found.mean() - 127.5) < 1.5
-        spread.append(found.std())
+        spreads.append(found.std())
     assert np.array_equal(
-        np.asarray(laid(Ground(kind="blur", blur=0.0), (400, 300), picture=plain, pictures=[])), np.asarray(plain.image)
+        np.asarray(spread(Ground(kind="blur", blur=0.0), (400, 300), picture=plain, pictures=[])),
+        np.asarray(plain.image),
     )
-    assert spread[0] > 4 * spread[1] > 4 * spread[2]
+    assert spreads[0] > 4 * spreads[1] > 4 * spreads[2]
 
 
 def test_what_has_holes_stands_on_white() -> None:

@@ -33,7 +33,7 @@ config.words
 config.complaints | config.plan | delivery.commit | delivery.premises | delivery.failure | engine.pool | examine
 intake.survey
 config.recipe | delivery.claim | engine.blame | engine.scrutiny | journal.journal | journal.repair
-delivery.probe | delivery.source | imaging.verify | intake.admission | models.store
+delivery.probe | delivery.source | imaging.given | imaging.verify | intake.admission | models.store
 engine.starter | journal.arrivals | journal.outcomes | journal.soundness | journal.turns
 imaging.compose | imaging.decode
 delivery.archive | delivery.notes | delivery.outbox | engine.slot | imaging.ground | imaging.png | intake.ears

@@ -14,17 +14,17 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from bgrd.engine.supply import ground_fault
-from bgrd.errors import Fault, InputFault, MemoryFault, ModelFault, UnknownFault
+from bgrd.errors import Fault, MemoryFault, ModelFault, UnknownFault
 from bgrd.imaging.compose import compose, whole_opacity
-from bgrd.imaging.decode import decode, from_image
+from bgrd.imaging.decode import decode
 from bgrd.imaging.decode import preload as preload_decoders
 from bgrd.imaging.encode import encode
 from bgrd.imaging.frame import Box, subject_box
+from bgrd.imaging.given import Given, taken
 from bgrd.imaging.ground import flattened
 from bgrd.imaging.matte import edge, matte
 from bgrd.imaging.picture import Picture
@@ -42,8 +42,6 @@ if TYPE_CHECKING:
 __all__ = [
     "MAX_PIXELS",
     "Begun",
-    "Given",
-    "Made",
     "Report",
     "begin",
     "cut_out",
@@ -54,12 +52,6 @@ __all__ = [
 ]
 
 MAX_PIXELS = 250_000_000
-
-Given = Image.Image | bytes | Path | str | NDArray[Any]
-"""What the library's face takes for a picture; a text is a path."""
-
-Made = Image.Image
-"""What it gives."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,7 +214,7 @@ def cut_out(image: Given, recipe: Recipe | None = None, *, models_directory: Pat
     """
     recipe = recipe or Recipe()
     session = _session(recipe.model, models_directory)
-    picture = _taken(image)
+    picture = taken(image, max_pixels=MAX_PIXELS)
     tensor = prepare(picture.image, session.spec, alpha=picture.alpha, dtype=session.element_type)
     alpha = _opacity(picture, session.run(tensor), recipe=recipe, spec=session.spec)
     product = recipe.products[0]
@@ -232,19 +224,6 @@ def cut_out(image: Given, recipe: Recipe | None = None, *, models_directory: Pat
     if picture.icc:
         result.info["icc_profile"] = picture.icc
     return result
-
-
-def _taken(image: Given) -> Picture:
-    if isinstance(image, Path | str):
-        image = Path(image).read_bytes()
-    if isinstance(image, bytes):
-        return decode(image, max_pixels=MAX_PIXELS)
-    if isinstance(image, np.ndarray):
-        if image.dtype != np.uint8 or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] in {3, 4})):
-            message = f"An array is uint8 of (h, w), (h, w, 3) or (h, w, 4), not {image.dtype} of {image.shape}."
-            raise InputFault(message)
-        image = Image.fromarray(image)
-    return from_image(image, max_pixels=MAX_PIXELS)
 
 
 @lru_cache(maxsize=1)

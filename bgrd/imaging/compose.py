@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from PIL import Image, ImageChops
 
 from bgrd.imaging.frame import Box, Layout, layout
-from bgrd.imaging.ground import checkerboard, laid
+from bgrd.imaging.ground import checkerboard, spread
 from bgrd.imaging.shadow import shadow_of
 from bgrd.product import Frame
 
@@ -98,7 +98,7 @@ def _cut_out(
         return image
     below = None
     if ground.kind != "transparent":
-        below = laid(ground, plan.canvas, picture=picture, pictures=grounds)
+        below = spread(ground, plan.canvas, picture=picture, pictures=grounds)
         if plan.plain and product.shadow is None:
             below.paste(picture.image, None, opacity)
             return below
@@ -155,7 +155,7 @@ def _compare(picture: Picture, opacity: Image.Image, product: Product, grounds: 
     if product.ground.kind == "transparent":
         below = checkerboard(half)
     else:
-        below = laid(product.ground, half, picture=picture, pictures=grounds)
+        below = spread(product.ground, half, picture=picture, pictures=grounds)
     after = _placed(_shown(picture, opacity, plan), plan, product, below)
     canvas = Image.new("RGB", (2 * half[0], half[1]))
     canvas.paste(before)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bgrd.imaging.picture import Picture
     from bgrd.product import Fit, Ground
 
-__all__ = ["WHITE", "checkerboard", "flattened", "laid"]
+__all__ = ["WHITE", "checkerboard", "flattened", "spread"]
 
 WHITE = (255, 255, 255)
 """What stands behind pictures that have holes, and beside those that do not fill the ground."""
@@ -28,7 +28,7 @@ _GAP = 3.0
 """Reduce by whole numbers first where a picture is to be far smaller; 3 cannot be told from the exact way."""
 
 
-def laid(ground: Ground, size: tuple[int, int], *, picture: Picture, pictures: Sequence[Picture]) -> Image.Image:
+def spread(ground: Ground, size: tuple[int, int], *, picture: Picture, pictures: Sequence[Picture]) -> Image.Image:
     """Give an RGB image of `size` that shows the ground, which is not a transparent one, in the picture's own colours.
 
     `pictures` are those of the recipe; they are opaque (`flattened`) and left alone.
