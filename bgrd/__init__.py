@@ -14,7 +14,7 @@ The flow, in order, and where each stage lives:
     refine          imaging/refine.py
     compose         imaging/compose.py
     encode          imaging/encode.py
-    verify          engine/lane.py
+    verify          imaging/verify.py
     commit          delivery/commit.py
     source policy   delivery/source.py
 """
@@ -24,20 +24,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bgrd.engine.pipeline import cut_out
     from bgrd.job import Recipe
+    from bgrd.library import cut_out, recipe
 
-__all__ = ["Recipe", "__version__", "cut_out"]
+__all__ = ["Recipe", "__version__", "cut_out", "recipe"]
 
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> object:
     """Import the library's face only when it is used: the daemon never loads Pillow or onnxruntime (PEP 562)."""
-    if name == "cut_out":
-        from bgrd.engine.pipeline import cut_out  # noqa: PLC0415 - light start-up
+    if name in {"cut_out", "recipe"}:
+        from bgrd import library  # noqa: PLC0415 - light start-up
 
-        return cut_out
+        return getattr(library, name)
     if name == "Recipe":
         from bgrd.job import Recipe  # noqa: PLC0415 - light start-up
 

@@ -25,6 +25,7 @@ from bgrd.intake.mounts import is_network, read_mounts, watching
 from bgrd.job import Folder, ModelChoice
 from bgrd.models.providers import PROVIDERS, chosen
 from bgrd.models.store import find, matches, variant_of
+from bgrd.outputs import outputs
 from bgrd.question import ask
 
 __all__ = ["Finding", "check", "prepare_folders"]
@@ -53,6 +54,7 @@ def check(
         *_variables(environ),
         *_state(settings),
         *found,
+        *outputs(plan, max_pixels=settings.max_pixels),
         *_models(settings, plan),
         *_providers(settings),
         *_heif(),

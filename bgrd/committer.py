@@ -185,7 +185,7 @@ class Committer:
         """Compare with earlier results of this path: equal bytes whose results are intact need no work."""
         claim = self._claims[message.job]
         claim.job = replace(claim.job, sha256=message.sha256)
-        recipe = recipe_hash(self.folder.recipe, model_sha256=message.model_sha256)
+        recipe = recipe_hash(self.folder.recipe, model_sha256=message.model_sha256, grounds=message.grounds)
         self._journal.hashed(message.job, sha256=message.sha256, recipe=recipe)
         passed("job.hashed")
         intact = intact_job(self._journal, self._outbox, claim.job)

@@ -15,6 +15,7 @@
         +-- FolderFault               the folder's: blocked, the job waits, nothing charged
         |   +-- FolderUnavailable     a share is gone, a mount is missing
         |   +-- ModelFault            model not installed, wrong, or failing its trial run
+        |   +-- GroundFault           the picture cut-outs are to stand on is missing or none
         +-- FileFault                 this source only (EIO, EACCES, ESTALE): the file waits
         +-- DaemonFault               ours (EMFILE, ENOMEM, no lane can be started): pause and go on
         +-- MemoryFault               needs more than a lane may have: alone once, then failed
@@ -53,6 +54,7 @@ __all__ = [
     "FolderFault",
     "FolderUnavailable",
     "FormatFault",
+    "GroundFault",
     "IncompleteFault",
     "InputFault",
     "JournalError",
@@ -182,6 +184,12 @@ class ModelFault(FolderFault):
     kind = "model"
 
 
+class GroundFault(FolderFault):
+    """A picture that the folder's cut-outs are to stand on is missing, damaged or no picture."""
+
+    kind = "ground"
+
+
 class FileFault(Fault):
     """Only this source cannot be read now while its folder is well; the file waits."""
 
@@ -259,6 +267,7 @@ FAULTS: dict[str, type[Fault]] = {
         FolderFault,
         FolderUnavailable,
         ModelFault,
+        GroundFault,
         FileFault,
         DaemonFault,
         MemoryFault,

@@ -5,15 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
+from bgrd.product import Format, Product, ProductKind, product_from_json
+
 __all__ = [
     "OPEN_STATES",
     "Folder",
     "Format",
+    "GroundChoice",
     "Job",
     "Metadata",
     "ModelChoice",
@@ -26,13 +30,10 @@ __all__ = [
     "State",
     "Version",
     "Watching",
-    "product_name",
     "recipe_hash",
     "version_of",
 ]
 
-ProductKind = Literal["cutout", "mask"]
-Format = Literal["png", "webp"]
 Refinement = Literal["none", "guided"]
 Metadata = Literal["keep", "no-location", "none"]
 Policy = Literal["keep", "archive", "delete"]
@@ -87,26 +88,13 @@ def version_of(status: os.stat_result) -> Version:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Product:
-    """One file a job gives: what it shows and how it is written.
-
-    `colour` is the ground of a cut-out as RGB 0..255, or None for transparency. `level` is the
-    encoder's effort (PNG 0..9, WebP 0..6), `quality` 1..100 is used by lossy WebP, None is lossless.
-    """
-
-    kind: ProductKind = "cutout"
-    format: Format = "png"
-    colour: tuple[int, int, int] | None = None
-    level: int = 1
-    quality: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
     """Every setting that changes pixels. The edge is `alpha = clip((p - threshold) / feather + 1/2, 0, 1)`.
 
     `specks` and `holes` are shares of the subject's area: smaller parts go, smaller holes are filled; `largest` keeps
     one part alone. `refine` and `clean_colours` are the photo's say in opacity and in the colours of the edge.
+    `grounds` are the files of the pictures that cut-outs stand on. No path leaves the parent: they are no part of
+    the JSON.
     """
 
     model: str = "bgrd-lite"
@@ -119,25 +107,27 @@ class Recipe:
     largest: bool = False
     metadata: Metadata = "no-location"
     products: tuple[Product, ...] = (Product(),)
+    grounds: tuple[Path, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Give the recipe as JSON values; `from_json` is its inverse."""
-        return asdict(self)
+        """Give the recipe without its paths as JSON values; `from_json` is its inverse."""
+        values = asdict(self)
+        del values["grounds"]
+        return values
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Recipe:
         """Rebuild a recipe from `to_json`'s values. Raises TypeError or KeyError on anything else."""
-        products = tuple(
-            Product(**{**product, "colour": tuple(product["colour"]) if product["colour"] else None})
-            for product in values["products"]
-        )
-        return cls(**{**values, "products": products})
+        return cls(**{**values, "products": tuple(product_from_json(product) for product in values["products"])})
 
 
-def recipe_hash(recipe: Recipe, *, model_sha256: str) -> str:
-    """Give the hex SHA-256 of the recipe and its model's bytes; recorded with every result, never looked up."""
-    text = json.dumps({**recipe.to_json(), "model_sha256": model_sha256}, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+def recipe_hash(recipe: Recipe, *, model_sha256: str, grounds: Sequence[str] = ()) -> str:
+    """Give the hex SHA-256 of the recipe and of its model's and its grounds' bytes, by their own hashes.
+
+    Recorded with every result, never looked up.
+    """
+    facts = {**recipe.to_json(), "model_sha256": model_sha256} | ({"grounds": list(grounds)} if grounds else {})
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +148,23 @@ class ModelChoice:
     def files(self) -> tuple[Path, ...]:
         """The model's file and those of its weights."""
         return (self.path, *(self.path.parent / name for name in self.external))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroundChoice:
+    """A picture cut-outs stand on, as the parent hands it to the engine.
+
+    `name` is what a lane knows it by: it tells nothing of the path, and is another one when the file changes.
+    """
+
+    name: str
+    path: Path
+    max_pixels: int
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The picture's file alone."""
+        return (self.path,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,15 +224,3 @@ class Job:
     sha256: str | None = None
     recipe: str | None = None
     results: tuple[Result, ...] = ()
-
-
-def product_name(path: bytes, product: Product, *, only: bool) -> bytes:
-    """Give the result's first-choice path: same directory and stem, the format's suffix.
-
-    A mask beside other products is told apart by `.mask`; `only` says that it stands alone.
-    """
-    head, slash, name = path.rpartition(b"/")
-    stem, dot, _suffix = name.rpartition(b".")
-    stem = stem if dot and stem else name
-    middle = b".mask" if product.kind == "mask" and not only else b""
-    return head + slash + stem + middle + b"." + product.format.encode()

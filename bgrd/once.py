@@ -21,7 +21,7 @@ from bgrd.escape import shown
 from bgrd.intake.ignore import classify
 from bgrd.intake.lease import shows_picture
 from bgrd.intake.scan import excluded_below, walk
-from bgrd.job import ModelChoice, Recipe
+from bgrd.job import GroundChoice, ModelChoice, Recipe
 
 __all__ = ["Failure", "Once", "Outcome", "Task", "left_out", "tasks_of"]
 
@@ -113,7 +113,10 @@ def _is_picture(root: Path, path: bytes) -> bool:
 
 
 class Once:
-    """Works a list of tasks to its end. `progress` is called after each with its failure, or None."""
+    """Works a list of tasks to its end. `progress` is called after each with its failure, or None.
+
+    `grounds` are the recipe's pictures as they were found.
+    """
 
     def __init__(
         self,
@@ -124,9 +127,11 @@ class Once:
         output: Path,
         max_pixels: int,
         progress: Callable[[Task, str | None], None],
+        grounds: tuple[GroundChoice, ...] = (),
     ) -> None:
         self._recipe = recipe
         self._model = model
+        self._grounds = grounds
         self._max_pixels = max_pixels
         self._progress = progress
         self._outbox = Outbox(output, mode=None, group=None, min_free=0)
@@ -185,10 +190,13 @@ class Once:
                 size=opened.version.size,
                 max_pixels=self._max_pixels,
                 memory_bytes=self._pool.memory_limit(alone=alone),
+                grounds=[ground.name for ground in self._grounds],
             )
             descriptors = (active.source, *(draft.fd for draft in active.drafts))
             self._active[number] = active
-            self._pool.submit(Assignment(work=work, model=self._model, descriptors=descriptors, alone=alone))
+            self._pool.submit(
+                Assignment(work=work, model=self._model, descriptors=descriptors, alone=alone, grounds=self._grounds)
+            )
         except Fault as fault:
             self._end(number, active, str(fault))
 

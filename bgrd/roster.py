@@ -10,8 +10,9 @@ from typing import Any
 from bgrd.engine.dispatch import Dispatcher, Report
 from bgrd.engine.events import Broken, Fed
 from bgrd.engine.pool import Pool
-from bgrd.errors import DaemonFault, ModelFault, StateError
-from bgrd.job import OPEN_STATES, Folder, ModelChoice
+from bgrd.engine.supply import Need
+from bgrd.errors import DaemonFault, GroundFault, ModelFault, StateError
+from bgrd.job import OPEN_STATES, Folder
 from bgrd.journal.journal import Journal, Recovery
 from bgrd.models.store import find
 from bgrd.service import Plan
@@ -48,7 +49,7 @@ class Roster:
         self._report = report
         self._wake = wake
         self._stations: dict[str, Station] = {}
-        self._to_warm: dict[str, ModelChoice] = {}
+        self._to_warm: dict[str, tuple[Need, ...]] = {}
         self._returned: deque[str] = deque()
         self._held_up_since = time.monotonic()
         # What a plan asks of the journal, in order: its disk may be full in the middle of a swap.
@@ -148,11 +149,11 @@ class Roster:
         while self._returned:
             if (station := self._stations.get(self._returned.popleft())) is not None:
                 station.returned()
-        for name, model in list(self._to_warm.items()):
+        for name, needs in list(self._to_warm.items()):
             try:
-                if not self._pool.warm(model):
+                if not self._pool.warm(*needs):
                     return due
-            except (ModelFault, DaemonFault) as fault:
+            except (ModelFault, GroundFault, DaemonFault) as fault:
                 self._dispatcher.model_faulted(name, fault)
             del self._to_warm[name]
         return due
@@ -196,7 +197,7 @@ class Roster:
         return {name: {**station.facts(), "jobs": counts.get(name, {})} for name, station in self._stations.items()}
 
     def _open(self, folder: Folder, recovery: Recovery) -> None:
-        """Start serving a folder; its model is loaded and tried as soon as a lane is free.
+        """Start serving a folder; its model and grounds are loaded and tried as soon as a lane is free.
 
         Raises OSError where no thread can be started.
         """
@@ -212,13 +213,13 @@ class Roster:
         station.start(recovery)
         self._stations[folder.name] = station
         try:
-            model = station.desk.model()
-        except ModelFault as fault:
+            needs = station.desk.needs()
+        except (ModelFault, GroundFault) as fault:
             self._dispatcher.block(station.desk, fault)
         except DaemonFault:
             return  # its first picture has it tried
         else:
-            self._to_warm[model.name] = model
+            self._to_warm[needs[-1].name] = needs
 
     def _teller(self, name: str) -> Report:
         """Log what a walker tells and wake the main loop for what concerns it; called on the walker's thread."""

@@ -1,4 +1,4 @@
-"""Draws the photo-like picture of the README and what bgrd makes of it: `python docs/drawing.py`.
+"""Draws the photo-like picture of the README and what bgrd makes of it, in many ways: `python docs/drawing.py`.
 
 A mug on a table, drawn four times as large and reduced, so that its edges are soft as a lens makes them.
 """
@@ -6,14 +6,17 @@ A mug on a table, drawn four times as large and reduced, so that its edges are s
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 from bgrd import cut_out
 
 SIZE = (640, 480)
 SCALE = 4
+TILE = 180
 HERE = Path(__file__).parent
 
 
@@ -82,9 +85,31 @@ def on_checkers(cutout: Image.Image, square: int = 16) -> Image.Image:
     return ground
 
 
+def products(photo: Image.Image, directory: Path) -> Image.Image:
+    """Show what can be made of a photo in a row: words of the configuration, each a tile."""
+    stage = directory / "stage.png"
+    ImageOps.mirror(room((960, 640))).filter(ImageFilter.GaussianBlur(3)).save(stage)
+    made: tuple[dict[str, Any], ...] = (
+        {"on": "white", "trim": True, "margin": 0.08, "aspect": "1:1"},
+        {"products": ["mask"], "trim": True, "margin": 0.08, "aspect": "1:1"},
+        {"products": ["background"]},
+        {"on": "blur", "trim": True, "margin": 0.06, "aspect": "1:1"},
+        {"on": str(stage), "trim": True, "canvas": "480x480", "margin": 0.12, "anchor": "bottom", "shadow": 0.6},
+        {"trim": True, "margin": 0.1, "aspect": "1:1", "shadow": 0.6, "shadow_offset": [0.03, 0.03]},
+    )
+    row = Image.new("RGB", (len(made) * (TILE + 8) - 8, TILE), "white")
+    for index, words in enumerate(made):
+        tile = cut_out(photo, **words)
+        tile = ImageOps.fit(on_checkers(tile) if tile.mode == "RGBA" else tile.convert("RGB"), (TILE, TILE))
+        row.paste(tile, (index * (TILE + 8), 0))
+    return row
+
+
 def main() -> None:
-    """Write docs/before-after.png."""
+    """Write docs/before-after.png and docs/products.png."""
     before = scene()
+    with TemporaryDirectory() as directory:
+        products(before, Path(directory)).save(HERE / "products.png", optimize=True)
     both = Image.new("RGB", (SIZE[0] * 2 + 16, SIZE[1]), "white")
     both.paste(before, (0, 0))
     both.paste(on_checkers(cut_out(before)), (SIZE[0] + 16, 0))

@@ -35,6 +35,7 @@ __all__ = [
     "png_with",
     "profile",
     "shows_corners",
+    "swapped_profile",
     "taken",
 ]
 
@@ -117,6 +118,32 @@ def grey_profile(gamma: float = 1.0) -> bytes:
     text = b"desc" + bytes(4) + struct.pack(">I", 5) + b"grey\0" + bytes(78)
     text += bytes(-len(text) % 4)
     return _icc(b"GRAY", b"mntr", ((b"desc", text), (b"wtpt", white), (b"kTRC", curve)))
+
+
+def swapped_profile() -> bytes:
+    """Make an RGB profile of sRGB's kind in which red and blue have changed places. Source: ICC.1:2022, 8.3.3."""
+    # sRGB's primaries adapted to D50, as IEC 61966-2-1 profiles have them.
+    columns = {
+        b"rXYZ": (0.1431, 0.0606, 0.7141),
+        b"gXYZ": (0.3851, 0.7169, 0.0971),
+        b"bXYZ": (0.4361, 0.2225, 0.0139),
+    }
+    tags = [
+        (name, b"XYZ " + bytes(4) + struct.pack(">iii", *(round(part * 65536) for part in column)))
+        for name, column in columns.items()
+    ]
+    curve = (
+        b"para"
+        + bytes(4)
+        + struct.pack(
+            ">HHiiiii", 3, 0, *(round(part * 65536) for part in (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045))
+        )
+    )
+    tags += [(name, curve) for name in (b"rTRC", b"gTRC", b"bTRC")]
+    white = b"XYZ " + bytes(4) + struct.pack(">III", 0xF6D6, 0x10000, 0xD32D)
+    text = b"desc" + bytes(4) + struct.pack(">I", 5) + b"swap\0" + bytes(78)
+    text += bytes(-len(text) % 4)
+    return _icc(b"RGB ", b"mntr", [(b"desc", text), (b"wtpt", white), *tags])
 
 
 def cmyk_profile() -> bytes:

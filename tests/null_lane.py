@@ -32,7 +32,9 @@ def work(channel: Channel, message: Work, descriptors: list[int]) -> None:
     source, *drafts = descriptors
     data = os.pread(source, 1 << 20, 0)
     sha256 = hashlib.sha256(data).hexdigest()
-    channel.send(Hashed(job=message.job, sha256=sha256, model_sha256="0" * 64))
+    channel.send(
+        Hashed(job=message.job, sha256=sha256, model_sha256="0" * 64, grounds=["1" * 64] * len(message.grounds))
+    )
     received = channel.receive()
     assert received is not None
     answer = received[0]
@@ -83,7 +85,9 @@ def load(channel: Channel, message: Load, descriptors: list[int]) -> None:
     if data.startswith(b"fatal"):
         os.kill(os.getpid(), signal.SIGKILL)
     if data.startswith(b"broken"):
-        channel.send(Faulted(job=0, model=message.model, kind="model", text="the model is broken"))
+        channel.send(
+            Faulted(job=0, model=message.model, kind="input" if message.ground else "model", text="it is broken")
+        )
         return
     channel.send(Loaded(model=message.model, sha256="0" * 64, seconds=0.001, resident_bytes=len(data) * 2**20))
 

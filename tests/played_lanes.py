@@ -15,9 +15,9 @@ from typing import Any
 
 from bgrd.engine.capacity import Limits
 from bgrd.engine.pool import Assignment
+from bgrd.engine.supply import Need
 from bgrd.engine.wire import Loaded
 from bgrd.errors import CrashFault, Fault, IncompleteFault, InputFault, MemoryFault, UnknownFault
-from bgrd.job import ModelChoice
 from tests.workshop import finished, hashed
 
 __all__ = ["REST", "Lanes", "fate", "result_of"]
@@ -92,8 +92,9 @@ class Lanes:
     def tick(self, now: float) -> float | None:
         return None
 
-    def warm(self, model: ModelChoice) -> bool:
-        self.events.model_loaded(Loaded(model=model.name, sha256="0" * 64, seconds=0.0, resident_bytes=1), 1)
+    def warm(self, *needs: Need) -> bool:
+        for need in needs:
+            self.events.model_loaded(Loaded(model=need.name, sha256="0" * 64, seconds=0.0, resident_bytes=1), 1)
         return True
 
     def submit(self, assignment: Assignment) -> bool:

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from bgrd.engine.pipeline import verify
 from bgrd.errors import Fault, InputFault
 from bgrd.imaging.decode import decode
 from bgrd.imaging.encode import encode
 from bgrd.imaging.picture import Picture
-from bgrd.job import Product
+from bgrd.imaging.verify import verify
+from bgrd.product import Ground, Product
 from tests import bombs
 from tests.making import corners, encoded, png_of_size, profile, shows_corners, taken
 from tests.seeds import interlaced, tiff
@@ -30,7 +30,7 @@ METADATA = dict(bombs.metadata_bombs(3 * MEBIBYTE))
 
 def written(picture: Picture) -> bytes:
     """Write a picture with all its metadata, and read it back as a lane does."""
-    stream, product = io.BytesIO(), Product(colour=(0, 0, 0))
+    stream, product = io.BytesIO(), Product(ground=Ground(kind="colour", colour=(0, 0, 0)))
     encode(picture.image, stream, product, icc=picture.icc, exif=picture.exif, dpi=picture.dpi, metadata="keep")
     verify(stream, product, size=picture.image.size)
     return stream.getvalue()

@@ -22,7 +22,8 @@ from PIL import Image
 from bgrd.confined import confined
 from bgrd.engine.process import LaneProcess, start_lane
 from bgrd.engine.wire import Faulted, Hello, Load, Loaded, Work
-from bgrd.job import ModelChoice, Product, Recipe
+from bgrd.job import ModelChoice, Recipe
+from bgrd.product import Frame, Ground, Product, Shadow
 from tests.daemons import Daemon
 from tests.houses import House
 from tests.making import cmyk_profile, encoded, exif_with, grey_profile, model, noise, profile
@@ -39,7 +40,18 @@ EVERY_PRODUCT = Recipe(
         Product(kind="mask"),
         Product(format="webp", quality=80, level=2),
         Product(level=7),
-        Product(colour=(255, 255, 255)),
+        Product(ground=Ground(kind="colour", colour=(255, 255, 255))),
+        Product(format="avif", level=0),
+        Product(kind="background", format="tiff"),
+        Product(
+            format="jpeg",
+            level=9,
+            ground=Ground(kind="blur"),
+            shadow=Shadow(opacity=0.5),
+            frame=Frame(trim=True, margin=0.1, canvas=(60, 80)),
+        ),
+        Product(kind="compare", format="webp", quality=50, level=4, frame=Frame(max_side=50)),
+        Product(ground=Ground(kind="picture", fit="contain"), frame=Frame(canvas=(80, 80))),
     )
 )
 
@@ -103,7 +115,9 @@ def test_every_format_and_product_works_in_the_cage(caged: tuple[LaneProcess, Ha
     lane, hands = caged
     kind, image, options = LOADED_LATE[name]
     data = heif(image) if kind == "HEIF" else encoded(image, kind, **options)
-    finished, results = hands.work(data, recipe=EVERY_PRODUCT)
+    hands.load_ground(data)
+    hands.expect(Loaded)
+    finished, results = hands.work(data, recipe=EVERY_PRODUCT, grounds=["ground/1"])
     assert len(finished.sizes) == len(results) == len(EVERY_PRODUCT.products)
     hands.submit(data[: len(data) // 2])
     hands.go()

@@ -19,8 +19,9 @@ from bgrd.delivery.claim import Claim, drop_claim
 from bgrd.delivery.commit import deliver, finish, results_intact
 from bgrd.delivery.outbox import Draft, Outbox
 from bgrd.errors import ChangedFault, FileFault, FolderFault, UnknownFault
-from bgrd.job import Policy, Product, State
+from bgrd.job import Policy, State
 from bgrd.journal.journal import Journal
+from bgrd.product import Ground, Product
 from tests.workshop import MASKED, Workshop, digest, finished, hashed
 
 
@@ -241,7 +242,7 @@ def test_what_was_interrupted_in_the_middle_is_done_again_under_the_same_names(
 
 def test_two_products_of_one_name_get_two(tmp_path: Path) -> None:
     """Cut-outs on two grounds would be called the same; neither replaces the other, nor the other's earlier one."""
-    products = (Product(), Product(colour=(255, 255, 255)))
+    products = (Product(), Product(ground=Ground(kind="colour", colour=(255, 255, 255))))
     shop = Workshop(tmp_path, recipe=replace(MASKED, products=products))
     for round_ in (b"1", b"2"):
         shop.drop("a.jpg", b"source" * int(round_))

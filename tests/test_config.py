@@ -12,9 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bgrd.config.load import Option, Settings, custom_models, default_path, folders, load, options, strangers
+from bgrd.config.settings import Options
 from bgrd.errors import ConfigError
-from bgrd.job import Folder, Product
+from bgrd.job import Folder
 from bgrd.models.index import Entry, change
+from bgrd.product import Ground, Product
 
 ONE_FOLDER = """
 [[folder]]
@@ -109,7 +111,7 @@ specks = 0.01
 holes = 0.02
 largest = true
 products = ["mask", "cutout"]
-background = "#FF8000"
+on = "#FF8000"
 format = "webp"
 level = 4
 quality = 80
@@ -149,7 +151,13 @@ failure_notes = "/photos/notes"
             metadata="none",
             products=(
                 Product(kind="mask", format="webp", level=4),
-                Product(kind="cutout", format="webp", colour=(255, 128, 0), level=4, quality=80),
+                Product(
+                    kind="cutout",
+                    format="webp",
+                    level=4,
+                    quality=80,
+                    ground=Ground(kind="colour", colour=(255, 128, 0)),
+                ),
             ),
         ),
         policy="archive",
@@ -176,7 +184,7 @@ def test_no_notes_and_words_for_not_set(home: Home) -> None:
     text = (
         '[defaults]\nmode = "0600"\ngroup = "family"\nsettle_seconds = 9\nquality = 5\nfailure_notes = "none"\n'
         + ONE_FOLDER
-        + 'mode = "umask"\ngroup = "inherit"\nsettle_seconds = "auto"\nquality = "lossless"\nformat = "webp"\n'
+        + 'mode = "umask"\ngroup = "inherit"\nsettle_seconds = "auto"\nquality = "auto"\nformat = "webp"\n'
     )
     (folder,) = folders(home.load(text))
     assert (folder.mode, folder.group, folder.settle_seconds, folder.failure_notes) == (None, None, None, None)
@@ -232,14 +240,26 @@ def test_paths_are_expanded_and_relative_to_the_file(home: Home) -> None:
         ("defaults = 3", "PATH: defaults: must be a table, is 3"),
         ("folder = 3", "PATH: folder: must be a list, is 3"),
         ("folder = []", "PATH: folder: must not be empty"),
-        ('[defaults]\nproducts = ["x"]', "PATH: defaults.products[0]: must be 'cutout' or 'mask', is 'x'"),
+        (
+            '[defaults]\nproducts = ["x"]',
+            "PATH: defaults.products[0]: must be 'cutout', 'mask', 'background' or 'compare', is 'x'",
+        ),
         ("[defaults]\nproducts = []", "PATH: defaults.products: must not be empty"),
-        ('[defaults]\nproducts = ["mask", "mask"]', "PATH: defaults.products: must name each product once"),
+        (
+            '[defaults]\nproducts = ["mask", "mask"]',
+            (
+                "PATH: defaults.products: must name each product once; "
+                "what differs in more than its kind has a [[folder.product]] table"
+            ),
+        ),
         ('[defaults]\ngroup = ""', "PATH: defaults.group: must not be empty"),
         ("[defaults]\nmodel = 3", "PATH: defaults.model: must be a text, is 3"),
         (
-            '[defaults]\nbackground = "red"',
-            'PATH: defaults.background: must be "transparent" or a colour like "#ffffff", is \'red\'',
+            '[defaults]\non = "rde"',
+            (
+                'PATH: defaults.on: must be "transparent", "blur", a colour like "white" or "#ffffff", '
+                "or a path to a picture, is 'rde'"
+            ),
         ),
         ("[defaults]\nmode = 640", 'PATH: defaults.mode: must be an octal text like "0640", is 640'),
         ('[defaults]\nmode = "0999"', "PATH: defaults.mode: must be an octal text like \"0640\", is '0999'"),
@@ -294,7 +314,9 @@ def as_toml(value: object) -> str:
 )
 def test_any_value_of_any_key_is_taken_or_refused_by_name(home: Home, option: Option, value: object) -> None:
     """Whatever stands right of the equals sign, the answer is settings or an error that names the key."""
-    header = {"": "", "defaults": "[defaults]", "folder": "[[folder]]", "model": "[[model]]"}[option.table]
+    header = "" if not option.table else "[defaults]" if option.table == "defaults" else f"[[{option.table}]]"
+    if option.table == "folder.product":
+        header = f"{ONE_FOLDER}\n{header}"
     others = {"folder": ("name", "inbox", "outbox"), "model": ("name", "path")}.get(option.table, ())
     rest = "".join(f'\n{key} = "/{key}"' for key in others if key != option.key).replace('"/name"', '"x"')
     try:
@@ -479,7 +501,8 @@ def test_every_option_says_what_it_is() -> None:
     rows = options()
     assert len({(row.table, row.key) for row in rows}) == len(rows)
     assert all(row.description.endswith(".") for row in rows)
-    assert {row.table for row in rows} == {"", "defaults", "folder", "model"}
+    assert {row.key for row in rows if row.table == "defaults"} == Options.model_fields.keys() - {"product"}
+    assert {row.table for row in rows} == {"", "defaults", "folder", "folder.product", "model"}
     unbounded = {"memory_limit", "model_memory", "min_free"}
     for row in rows:
         number = row.default is not None and row.default[0].isdigit()

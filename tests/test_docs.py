@@ -13,6 +13,7 @@ from PIL import Image
 
 from bgrd.cli.main import parser
 from bgrd.config.load import custom_models, load
+from bgrd.config.output import OutputOptions
 from bgrd.models.catalogue import ROWS
 from bgrd.models.spec import ModelSpec
 from tests.making import encoded, noise
@@ -29,7 +30,7 @@ def test_every_bgrd_command_in_the_readme_is_one() -> None:
     lines = [shlex.split(line) for line in SHELL if line.startswith("bgrd")]
     assert lines
     for _program, *arguments in lines:
-        parser().parse_args(arguments)
+        parser(flags="once" in arguments).parse_args(arguments)
 
 
 def test_no_figure_of_the_readme_is_missing() -> None:
@@ -60,6 +61,36 @@ def test_the_settings_of_the_readme_are_valid(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text(text)
     settings = load(tmp_path / "config.toml", environ={"HOME": str(tmp_path)})
     assert [folder.name for folder in settings.folder] == ["phone", "products"]
+
+
+OUTPUT = re.findall(r"```(\w+)\n(.*?)```", (ROOT / "docs/output.md").read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("text", [text for kind, text in OUTPUT if kind == "toml"])
+def test_the_recipes_for_outputs_are_valid(tmp_path: Path, text: str) -> None:
+    """Each block of docs/output.md is what may stand in a folder."""
+    folder = '[[folder]]\nname = "x"\ninbox = "/i"\noutbox = "/o"\n'
+    (tmp_path / "config.toml").write_text(folder + text)
+    load(tmp_path / "config.toml", environ={"HOME": str(tmp_path)})
+
+
+def test_the_guide_to_outputs_knows_every_key() -> None:
+    """No key of a product is missing from docs/output.md."""
+    text = (ROOT / "docs/output.md").read_text()
+    assert not [key for key in OutputOptions.model_fields if not re.search(rf"`{key}\b", text) and key != "product"]
+
+
+def test_the_commands_and_the_python_for_outputs_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As they stand in docs/output.md."""
+    for line in [line for kind, text in OUTPUT if kind == "sh" for line in text.splitlines()]:
+        parser(flags=True).parse_args(shlex.split(line)[1:])
+    monkeypatch.chdir(tmp_path)
+    Path("photo.jpg").write_bytes(encoded(noise(), "JPEG"))
+    (text,) = [text for kind, text in OUTPUT if kind == "python"]
+    exec(compile(text, "output.md", "exec"), {})
+    with Image.open("photo.square.png") as square, Image.open("profile.png") as profile:
+        assert square.width == square.height
+        assert profile.size == (512, 512)
 
 
 def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

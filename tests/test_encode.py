@@ -9,13 +9,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bgrd.errors import InputFault, MemoryFault
-from bgrd.imaging.encode import encode
-from bgrd.job import Product
+from bgrd.errors import InputFault, MemoryFault, UnknownFault
+from bgrd.imaging.encode import encode, missing_encoder
+from bgrd.product import Format, Product
 from tests.making import exif_with, noise, profile
 
 WEBP = Product(format="webp", level=0)
 EXIF = exif_with({271: "maker"}, exif={36867: "2024:01:02 03:04:05"}, gps={1: "N", 2: (52.0, 30.0, 0.0)})
+TIFFS = [Product(format="tiff", level=level) for level in (0, 1, 9)]
+LOSSY = [
+    Product(format="webp", quality=80),
+    Product(format="avif", level=0),
+    Product(format="avif", level=2, quality=95),
+    Product(format="jpeg"),
+    Product(format="jpeg", level=9, quality=95),
+]
+EVERY = [Product(), Product(level=6), WEBP, *TIFFS, *LOSSY]
 
 
 def written(image: Image.Image, product: Product | None = None, **options: Any) -> Image.Image:
@@ -68,17 +77,12 @@ def test_lossy_webp_is_smaller() -> None:
     assert sizes[1] < sizes[0] < sizes[2]
 
 
-def test_webp_has_a_longest_side() -> None:
-    """WebP cannot hold a side of 16384; the message says so."""
-    with pytest.raises(InputFault, match="16383"):
-        written(Image.new("RGBA", (16_384, 1)), WEBP)
-
-
-@pytest.mark.parametrize("product", [Product(), Product(level=6), WEBP])
+@pytest.mark.parametrize("product", EVERY)
 @pytest.mark.parametrize("metadata", ["keep", "no-location", "none"])
 def test_metadata(product: Product, metadata: str) -> None:
     """The profile stays always; EXIF by the setting, without a place for "no-location", not at all for "none"."""
-    found = written(noise(mode="RGBA"), product, icc=profile(), exif=EXIF, dpi=(300.0, 300.0), metadata=metadata)
+    mode = "RGB" if product.format == "jpeg" else "RGBA"
+    found = written(noise(mode=mode), product, icc=profile(), exif=EXIF, dpi=(300.0, 300.0), metadata=metadata)
     assert found.info["icc_profile"] == profile()
     exif = found.getexif()
     assert (271 in exif) == (metadata != "none")
@@ -87,8 +91,9 @@ def test_metadata(product: Product, metadata: str) -> None:
         assert exif.get_ifd(0x8769) == {36867: "2024:01:02 03:04:05"}
     if metadata == "keep":
         assert exif.get_ifd(0x8825) == {1: "N", 2: (52.0, 30.0, 0.0)}
-    if product.format == "png":
-        assert ("dpi" in found.info) == (metadata != "none")
+    if product.format in {"png", "tiff", "jpeg"}:
+        dpi = found.info.get("dpi", (1, 1)) if product.format != "tiff" or metadata != "none" else (1, 1)
+        assert (round(dpi[0]) == 300) == (metadata != "none")
 
 
 def test_no_place_is_left_in_the_bytes() -> None:
@@ -121,6 +126,71 @@ def test_a_mask_has_no_colours_to_profile() -> None:
     assert "icc_profile" not in written(noise(mode="L"), Product(kind="mask"), icc=profile()).info
 
 
+@pytest.mark.parametrize("product", TIFFS)
+@pytest.mark.parametrize("mode", ["RGBA", "RGB", "L"])
+@pytest.mark.parametrize("size", [(1, 1), (33, 21), (1, 3000), (20_000, 40), (700, 1100)])
+def test_tiff_is_exact(product: Product, mode: str, size: tuple[int, int]) -> None:
+    """With and without compression every pixel comes back, whatever the size; opacity is no part of the colours."""
+    image = noise(*size, mode=mode)
+    found = written(image.copy(), product)
+    assert (found.format, found.mode, found.tobytes()) == ("TIFF", mode, image.tobytes())
+
+
+def test_a_tiff_begins_where_its_file_does() -> None:
+    """What is written is the whole stream, and the stream stands at its end."""
+    stream = io.BytesIO()
+    encode(noise(2000, 700), stream, TIFFS[1], icc=profile(), exif=EXIF)
+    assert stream.tell() == len(stream.getvalue())
+    assert len(stream.getvalue()) > 3_000_000
+
+
+@pytest.mark.parametrize("product", LOSSY)
+def test_lossy_formats_come_close(product: Product) -> None:
+    """A smooth picture comes back nearly as it was, in its mode, and its opacity with it."""
+    mode = "RGB" if product.format == "jpeg" else "RGBA"
+    image = noise(8, 8, mode=mode).resize((160, 120), Image.Resampling.BICUBIC)
+    found = written(image.copy(), product)
+    assert (found.mode, found.size) == (mode, image.size)
+    seen = np.asarray(image)[:, :, -1] > 100
+    off = np.abs(np.asarray(found, float) - np.asarray(image, float))[seen]
+    assert off.mean() < 8
+
+
+@pytest.mark.parametrize("product", [product for product in EVERY if product.format != "jpeg"])
+def test_nothing_shines_through_where_nothing_is(product: Product) -> None:
+    """Under opacity 0 no format brings colour back; lossy ones blur the edge's own into it, and no more."""
+    image = hidden_zeroed(noise(64, 64, mode="RGBA"))
+    image.paste((0, 0, 0, 0), (0, 0, 32, 64))
+    found = np.asarray(written(image.copy(), product))
+    exact = product.format in {"png", "tiff"} or (product.quality is None and product.format == "webp")
+    assert found[:, :24, 3].max() <= (0 if exact else 8)
+    assert found[:, :24, :3][found[:, :24, 3] == 0].mean() <= (0 if exact else 24)
+
+
+@pytest.mark.parametrize(("format_", "side"), [("webp", 16_384), ("jpeg", 65_501), ("avif", 32_769)])
+def test_a_format_has_a_longest_side(format_: Format, side: int) -> None:
+    """What it cannot hold is told in a sentence with both sizes; one pixel less can be written."""
+    product = Product(format=format_, level=0)
+    with pytest.raises(InputFault, match=f"at most {side - 1} pixels a side; this result is {side} x 1"):
+        written(Image.new("RGB", (side, 1)), product)
+    assert written(Image.new("RGB", (side - 1, 1)), product).size == (side - 1, 1)
+
+
+def test_exif_that_no_jpeg_holds_is_left_out() -> None:
+    """A segment of a JPEG ends at 64 KB: the picture is written without it."""
+    long = exif_with({271: "maker", 315: "x" * 65_000, 33432: "y" * 1000})
+    assert not dict(written(noise(), Product(format="jpeg"), exif=long).getexif())
+    assert dict(written(noise(), Product(format="tiff"), exif=long).getexif())[271] == "maker"
+
+
+def test_a_format_pillow_cannot_write_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Pillow built without a library is told by name, not by a traceback."""
+    monkeypatch.setattr("bgrd.imaging.encode.features.check", lambda name: False)
+    assert not missing_encoder("png")
+    with pytest.raises(UnknownFault, match="AVIF cannot be written by the Pillow installed here"):
+        written(noise(), Product(format="avif"))
+
+
 class _Full(io.BytesIO):
     def write(self, body: object) -> int:
         raise OSError(28, "No space left on device")
@@ -131,11 +201,11 @@ class _Starved(io.BytesIO):
         raise MemoryError
 
 
-@pytest.mark.parametrize("product", [Product(), Product(level=6), WEBP])
+@pytest.mark.parametrize("product", EVERY)
 def test_what_the_stream_says_is_passed_on(product: Product) -> None:
     """A full disk stays an OSError with its number; missing memory becomes a memory fault."""
     with pytest.raises(OSError, match="No space") as caught:
-        encode(noise(mode="RGBA"), _Full(), product)
+        encode(noise(mode="RGB"), _Full(), product)
     assert caught.value.errno == 28
     with pytest.raises(MemoryFault):
-        encode(noise(mode="RGBA"), _Starved(), product)
+        encode(noise(mode="RGB"), _Starved(), product)

@@ -163,7 +163,7 @@ class TestTurns:
         assert journal.next_due("f") == START + 0.1 + 0.2
 
     @pytest.mark.parametrize("due", [None, math.inf])
-    @pytest.mark.parametrize("kind", ["folder", "unavailable", "model", "file"])
+    @pytest.mark.parametrize("kind", ["folder", "unavailable", "model", "ground", "file"])
     def test_release(self, journal: Journal, kind: str, due: float | None) -> None:
         """A wait without an end ends by release, if it was the folder's; nothing is charged."""
         job = claimed(journal)

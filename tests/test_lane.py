@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -26,8 +26,9 @@ from bgrd.engine.lane import Lane
 from bgrd.engine.process import LaneProcess, start_lane
 from bgrd.engine.wire import Answer, Channel, Drop, Faulted, Finished, Hashed, Hello, Load, Loaded, Message, Work
 from bgrd.errors import UnknownFault
-from bgrd.job import ModelChoice, Product, Recipe
+from bgrd.job import ModelChoice, Recipe
 from bgrd.models.store import find
+from bgrd.product import Frame, Ground, Product
 from tests.inboxes import until
 from tests.making import corners, encoded, model, noise
 
@@ -47,6 +48,14 @@ class Hands:
         self.channel = channel
         self._jobs = 0
 
+    def load_ground(self, data: bytes, *, name: str = "ground/1", max_pixels: int = 10_000) -> None:
+        """Send a picture for cut-outs to stand on."""
+        path = self.root / "ground"
+        path.write_bytes(data)
+        descriptor = os.open(path, os.O_RDONLY)
+        self.channel.send(Load(model=name, sha256=None, spec=None, threads=1, ground=max_pixels), (descriptor,))
+        os.close(descriptor)
+
     def load(self, choice: ModelChoice) -> None:
         """Send a model."""
         descriptor = os.open(choice.path, os.O_RDONLY)
@@ -62,6 +71,7 @@ class Hands:
         holes: bool = False,
         unwritten: slice = slice(0, 0),
         target: Path | None = None,
+        grounds: Sequence[str] = (),
     ) -> list[Path]:
         """Send a job; gives where its results will be."""
         self._jobs += 1
@@ -79,6 +89,7 @@ class Hands:
             max_pixels=10_000,
             memory_bytes=4 * 2**30,
             accept_holes=holes,
+            grounds=list(grounds),
         )
         descriptors = [os.open(source, os.O_RDONLY)]
         descriptors += [os.open(result, os.O_RDWR | (0 if target else os.O_CREAT)) for result in results]
@@ -94,9 +105,11 @@ class Hands:
         assert isinstance(received[0], kind), received[0]
         return received[0]
 
-    def work(self, data: bytes, *, recipe: Recipe = PLAIN, holes: bool = False) -> tuple[Finished, list[Path]]:
+    def work(
+        self, data: bytes, *, recipe: Recipe = PLAIN, holes: bool = False, grounds: Sequence[str] = ()
+    ) -> tuple[Finished, list[Path]]:
         """Have a job done."""
-        results = self.submit(data, recipe=recipe, holes=holes)
+        results = self.submit(data, recipe=recipe, holes=holes, grounds=grounds)
         self.go()
         return self.expect(Finished), results
 
@@ -278,7 +291,7 @@ def test_only_a_places_own_errors_are_the_folders(
     ours._socket.shutdown(socket.SHUT_WR)
     with Gauge() as gauge:
         lane = Lane(theirs, cage=OPEN, gauge=gauge)
-        lane._sessions["bgrd-lite"] = Mock(), "0" * 64
+        lane._stock._models["bgrd-lite"] = Mock(), "0" * 64
         lane.serve()
     hands.expect(Hello)
     hands.expect(Hashed)
@@ -336,6 +349,54 @@ def test_a_wrong_hash_is_refused_before_anything_is_built(fresh: tuple[LaneProce
     assert (fault.job, fault.kind, fault.stage) == (0, "model", "load")
     assert "ab" * 32 in fault.text
     assert str(built_in().sha256) in fault.text
+
+
+ON_A_PICTURE = Recipe(products=(Product(ground=Ground(kind="picture")), Product(frame=Frame(max_side=12))))
+
+
+def test_a_cut_out_stands_on_a_picture_it_was_sent(fresh: tuple[LaneProcess, Hands]) -> None:
+    """By its name; its hash is told with the source's; products of other sizes are verified by their own."""
+    _, hands = fresh
+    hands.load(built_in())
+    hands.expect(Loaded)
+    below = encoded(Image.new("RGB", (9, 9), (0, 0, 255)), "PNG")
+    hands.load_ground(below)
+    assert hands.expect(Loaded).sha256 == hashlib.sha256(below).hexdigest()
+    results = hands.submit(JPEG, recipe=ON_A_PICTURE, grounds=["ground/1"])
+    assert hands.go().grounds == [hashlib.sha256(below).hexdigest()]
+    finished = hands.expect(Finished)
+    assert (finished.width, finished.height) == (48, 32)
+    with Image.open(results[0]) as shown, Image.open(results[1]) as small:
+        assert (shown.mode, shown.size, small.size) == ("RGB", (48, 32), (12, 8))
+
+
+def test_what_is_no_picture_is_nothing_to_stand_on(fresh: tuple[LaneProcess, Hands]) -> None:
+    """Refused when it is sent, with no job to blame; a job for it is the folder's fault, and the lane lives on."""
+    _, hands = fresh
+    hands.load(built_in())
+    hands.expect(Loaded)
+    hands.load_ground(b"no picture")
+    refused = hands.expect(Faulted)
+    assert (refused.job, refused.model, refused.kind) == (0, "ground/1", "format")
+    hands.load_ground(JPEG, max_pixels=5)
+    assert "too large" in hands.expect(Faulted).text
+    hands.submit(JPEG, recipe=ON_A_PICTURE, grounds=["ground/1"])
+    fault = hands.expect(Faulted)
+    assert (fault.kind, fault.stage) == ("ground", "")
+    assert "too large" in fault.text
+    hands.work(JPEG)
+
+
+def test_a_dropped_ground_is_gone(fresh: tuple[LaneProcess, Hands]) -> None:
+    """As a model is."""
+    _, hands = fresh
+    hands.load(built_in())
+    hands.expect(Loaded)
+    hands.load_ground(JPEG)
+    hands.expect(Loaded)
+    hands.channel.send(Drop(model="ground/1"))
+    hands.submit(JPEG, recipe=ON_A_PICTURE, grounds=["ground/1"])
+    assert "not loaded" in hands.expect(Faulted).text
 
 
 def test_a_dropped_model_is_gone(fresh: tuple[LaneProcess, Hands], tmp_path: Path) -> None:

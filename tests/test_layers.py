@@ -17,6 +17,7 @@ LAYERS = """
 __main__
 cli.main
 cli.check | cli.models | cli.once | cli.run | cli.status
+cli.flags
 cli.install | cli.model_arguments
 daemon
 once | roster
@@ -25,17 +26,22 @@ engine.dispatch
 engine.rota
 check | config.example | confined | engine.desk | engine.mailbox | service
 committer | engine.lane | intake.walker
-config.load | delivery.leftovers | delivery.recall | engine.pipeline | intake.rounds | models.quantize
+engine.stock | library | outputs
+config.load | delivery.leftovers | delivery.recall | engine.inline | intake.rounds | models.quantize
+config.words | engine.pipeline
 config.plan | models.add | models.inventory | models.pull
 models.shelf
-delivery.commit | delivery.premises | delivery.failure | engine.pool | examine | intake.survey
+config.complaints | delivery.commit | delivery.failure | delivery.premises | engine.pool | examine | intake.survey
 config.recipe | delivery.claim | engine.blame | engine.scrutiny | journal.journal | journal.repair
-delivery.probe | delivery.source | imaging.decode | intake.admission | models.store
+delivery.probe | delivery.source | imaging.given | imaging.verify
+imaging.decode | intake.admission | models.store
 engine.starter | journal.arrivals | journal.outcomes | journal.soundness | journal.turns
 delivery.archive | delivery.notes | delivery.outbox | engine.slot | imaging.png | intake.ears | intake.scan | lock
-delivery.replace | imaging.compose | imaging.encode | imaging.matte | imaging.prepare | imaging.refine | imaging.tiff
+delivery.replace | imaging.compose | imaging.encode
+imaging.ground | imaging.matte | imaging.prepare | imaging.refine | imaging.tiff
 engine.loading | intake.attended | intake.guard | intake.lease
 config.settings | delivery.beneath | delivery.ladder | engine.events | engine.listener | engine.process
+engine.supply | imaging.frame | imaging.shadow | imaging.strips
 config.delivery | config.edge | config.intake | config.output | engine.verdict | imaging.damage | models.session
 imaging.foreground
 config.table | imaging.complete | intake.protocol | intake.settle | intake.watch | journal.ledger | journal.patience
@@ -50,7 +56,8 @@ imaging.colour | imaging.means | imaging.metadata | imaging.parts | imaging.pict
 intake.ignore | intake.limit | intake.pace | models.providers
 engine.cage | engine.shape | engine.trace | imaging.jpeg | imaging.room | journal.diagnosis | journal.salvage
 telemetry.notify | telemetry.status
-engine.gauge | engine.landlock | engine.seccomp | errors | escape | job | kernel | question | steps
+engine.gauge | engine.landlock | engine.seccomp | errors | escape | job | kernel
+product | question | steps
 """
 """A line may import from lines below it, never from above, and within a line never sideways. Every module is here."""
 
@@ -59,7 +66,10 @@ OWNERS = {
     "sqlite3": {"journal.database", "journal.file", "journal.repair", "journal.salvage"},
     "onnx": {"models.quantize"},
     "onnxruntime": {"models.quantize", "models.session"},
-    "pydantic": {f"config.{name}" for name in ("delivery", "edge", "intake", "load", "output", "settings", "table")},
+    "pydantic": {
+        f"config.{name}"
+        for name in ("complaints", "delivery", "edge", "intake", "load", "output", "settings", "table", "words")
+    },
     "pydantic_settings": {"config.load", "config.settings"},
     "structlog": {"telemetry.log"},
     "urllib3": {"models.connection"},

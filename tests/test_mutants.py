@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bgrd.engine.pipeline import cut_out
+from bgrd.engine.inline import cut_out
 from bgrd.errors import Fault, FormatFault, IncompleteFault, InputFault
 from bgrd.job import Job, State
 from tests.daemons import Daemon

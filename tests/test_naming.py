@@ -8,13 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bgrd.delivery.naming import candidates, hidden_note, hidden_result, hidden_source, noted, numbered
-from bgrd.job import Product
+from bgrd.product import Product
 
 names = st.binary(min_size=1, max_size=255).filter(
     lambda name: b"/" not in name and b"\0" not in name and name not in {b".", b".."},
 )
 paths = st.lists(names, min_size=1, max_size=3).map(b"/".join)
-products = st.builds(Product, kind=st.sampled_from(["cutout", "mask"]), format=st.sampled_from(["png", "webp"]))
+products = st.builds(
+    Product,
+    kind=st.sampled_from(["cutout", "mask", "background", "compare"]),
+    format=st.sampled_from(["png", "webp", "tiff"]),
+    name=st.sampled_from([None, "{stem}", "a-{stem}", "{stem}" + "-é" * 45, "_failed{stem}"]),
+)
 
 
 def _first(path: bytes, count: int, product: Product | None = None, *, only: bool = True) -> list[bytes]:
@@ -36,6 +41,24 @@ def test_mask_beside_others() -> None:
     mask = Product(kind="mask", format="webp")
     assert _first(b"x.jpg", 3, mask, only=False) == [b"x.mask.webp", b"x.jpg.mask.webp", b"x.jpg-2.mask.webp"]
     assert _first(b"x.jpg", 1, mask) == [b"x.webp"]
+
+
+def test_other_kinds_beside_others() -> None:
+    """Each carries its kind, and a format its usual suffix."""
+    assert _first(b"x.jpg", 1, Product(kind="background"), only=False) == [b"x.background.png"]
+    assert _first(b"x.jpg", 1, Product(kind="compare", format="jpeg"), only=False) == [b"x.compare.jpg"]
+    assert _first(b"x.jpg", 1, Product(kind="compare", format="tiff")) == [b"x.tiff"]
+
+
+def test_names_of_ones_own() -> None:
+    """What stands around the stem stays around it, also where a name is taken."""
+    named = Product(format="webp", name="shop-{stem}-white")
+    assert _first(b"a/x.jpg", 3, named) == [
+        b"a/shop-x-white.webp",
+        b"a/shop-x.jpg-white.webp",
+        b"a/shop-x.jpg-2-white.webp",
+    ]
+    assert _first(b"{stem}.jpg", 1, named) == [b"shop-{stem}-white.webp"]
 
 
 def test_same_suffix_is_not_offered_twice() -> None:

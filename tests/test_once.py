@@ -12,9 +12,10 @@ from PIL import Image
 
 from bgrd.engine.pool import Limits, Pool
 from bgrd.errors import CannotCreateError, NoInputError
-from bgrd.job import ModelChoice, Product, Recipe
+from bgrd.job import ModelChoice, Recipe
 from bgrd.models.store import find
 from bgrd.once import Once, Outcome, Task, left_out, tasks_of
+from bgrd.product import Product
 from tests.making import corners, encoded
 from tests.processes import open_files
 from tests.test_pool import LIMITS, start_null_lane

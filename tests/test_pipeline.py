@@ -8,22 +8,25 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
 import bgrd
-from bgrd.engine import pipeline
-from bgrd.engine.pipeline import cut_out, process, verify
-from bgrd.errors import InputFault, MemoryFault, UnknownFault
+from bgrd.engine import inline, pipeline
+from bgrd.engine.inline import cut_out
+from bgrd.engine.pipeline import load_ground, process
+from bgrd.errors import InputFault, MemoryFault
 from bgrd.imaging.compose import compose
 from bgrd.imaging.matte import _table
 from bgrd.imaging.picture import Picture
 from bgrd.imaging.prepare import prepare
-from bgrd.job import Product, Recipe, recipe_hash
+from bgrd.imaging.verify import verify
+from bgrd.job import Recipe, recipe_hash
 from bgrd.models.session import Session
+from bgrd.product import Frame, Ground, Product, Shadow
 from tests.making import corners, encoded, exif_with, model, noise, profile
 
 TINY = model(spec={"name": "tiny", "side": 32, "mean": 0.5, "std": 0.1})
@@ -73,22 +76,30 @@ def test_the_result_has_the_upright_size() -> None:
 PRODUCTS = (
     Product(),
     Product(kind="mask"),
-    Product(colour=(1, 2, 3)),
+    Product(ground=Ground(kind="colour", colour=(1, 2, 3))),
     Product(format="webp"),
     Product(kind="mask", format="webp", quality=80),
-    Product(format="webp", colour=(9, 9, 9), quality=50),
+    Product(format="webp", ground=Ground(kind="colour", colour=(9, 9, 9)), quality=50),
+    Product(format="avif"),
+    Product(kind="background", format="tiff"),
+    Product(kind="compare", format="jpeg", frame=Frame(max_side=50)),
+    Product(ground=Ground(kind="blur"), shadow=Shadow(opacity=0.5), frame=Frame(trim=True, margin=0.1)),
+    Product(ground=Ground(kind="picture"), format="jpeg", frame=Frame(canvas=(70, 30))),
 )
+
+
+GROUNDS = [load_ground(encoded(corners(), "PNG"))]
 
 
 def test_several_products_of_one_picture() -> None:
     """Every product is the one it would be alone: using up the pixels hurts nobody."""
     data, together = encoded(noise(60, 40), "PNG"), Streams()
-    report = process(data, recipe=Recipe(products=PRODUCTS), session=SESSION, write=together)
+    report = process(data, recipe=Recipe(products=PRODUCTS), session=SESSION, grounds=GROUNDS, write=together)
     for index, product in enumerate(PRODUCTS):
         alone = Streams()
-        process(data, recipe=Recipe(products=(product,)), session=SESSION, write=alone)
+        process(data, recipe=Recipe(products=(product,)), session=SESSION, grounds=GROUNDS, write=alone)
         assert alone.files[0].getvalue() == together.files[index].getvalue()
-        verify(together.files[index], product, size=(60, 40))
+        verify(together.files[index], product, size=report.sizes[index])
         assert report.products[index] == len(together.files[index].getvalue())
 
 
@@ -129,36 +140,10 @@ def test_memory_that_runs_out_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         process(encoded(corners(), "PNG"), recipe=Recipe(), session=SESSION, write=Streams())
 
 
-@pytest.mark.parametrize("product", PRODUCTS)
-def test_verify_refuses_what_is_not_meant(product: Product) -> None:
-    """A result of another size, cut short, changed or empty is refused."""
-    streams = Streams()
-    process(encoded(noise(60, 40), "PNG"), recipe=Recipe(products=(product,)), session=SESSION, write=streams)
-    whole = streams.files[0].getvalue()
-    verify(io.BytesIO(whole), product, size=(60, 40))
-    for broken, size in ((whole, (40, 60)), (whole[: len(whole) // 2], (60, 40)), (b"", (60, 40))):
-        with pytest.raises(UnknownFault):
-            verify(io.BytesIO(broken), product, size=size)
-
-
-@pytest.mark.parametrize("name", ["png", "webp"])
-def test_verify_has_no_limit_of_pillows(name: Literal["png", "webp"], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A result larger than Pillow would open by itself is verified all the same."""
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
-    verify(io.BytesIO(encoded(noise(mode="RGBA"), name)), Product(format=name), size=(64, 64))
-
-
-def test_verify_knows_what_a_product_shows() -> None:
-    """A mask in the place of a cut-out is refused."""
-    stream = io.BytesIO(encoded(noise(8, 8, mode="L"), "PNG"))
-    with pytest.raises(UnknownFault, match="RGBA"):
-        verify(stream, Product(), size=(8, 8))
-
-
 def test_cut_out_is_the_daemons_result(tmp_path: Path) -> None:
     """The library's face gives the pixels the daemon would write, from every kind of argument."""
     data, streams = encoded(noise(80, 60).resize((160, 120)), "PNG", icc_profile=profile()), Streams()
-    session = pipeline._session("bgrd-lite")
+    session = inline._session("bgrd-lite")
     process(data, recipe=Recipe(), session=session, write=streams)
     expected = streams.image().tobytes()
     path = tmp_path / "picture.png"
@@ -177,7 +162,7 @@ PLAIN = Recipe(refine="none")
 @pytest.mark.parametrize(("threshold", "feather"), [(0.5, 1.0), (0.4, 0.3), (0.502, 0.0)])
 def test_with_all_off_it_is_the_model_alone(product: Product, threshold: float, feather: float) -> None:
     """Unrefined and uncleaned, each pixel is the model's share enlarged and the edge's two numbers, nothing else."""
-    image, session = scene(), pipeline._session("bgrd-lite")
+    image, session = scene(), inline._session("bgrd-lite")
     tensor = prepare(image, session.spec)
     shares = np.asarray(session.run(tensor)[0][0, 0].clip(0, 1))
     mask = Image.fromarray(np.rint(shares * 255).astype(np.uint8)).resize(image.size, Image.Resampling.BICUBIC)
@@ -218,9 +203,9 @@ def test_each_setting_of_the_edge_is_heard() -> None:
 
 LOADING = """
 import io, sys
-from bgrd.engine import pipeline
+from bgrd.engine import inline, pipeline
 from bgrd.job import Recipe
-session = pipeline._session("bgrd-lite")
+session = inline._session("bgrd-lite")
 pipeline.preload()
 before = set(sys.modules)
 recipe = Recipe(specks=0.1, holes=0.1, largest=True)
@@ -281,3 +266,19 @@ def test_cut_out_leaves_its_argument_alone() -> None:
     before = image.tobytes()
     cut_out(image)
     assert (image.mode, image.tobytes()) == ("RGB", before)
+
+
+def test_nothing_to_trim_to_is_noted() -> None:
+    """A picture in which nothing is found stays as it is, and the log says why it is not smaller."""
+    streams, product = Streams(), Product(frame=Frame(trim=True))
+    dark = encoded(Image.new("RGB", (30, 20)), "PNG")
+    report = process(dark, recipe=Recipe(products=(product,)), session=SESSION, write=streams)
+    assert streams.image().size == (30, 20)
+    assert report.notes == ("No subject was found, so nothing was trimmed.",)
+    bright = Image.new("RGB", (60, 60))
+    bright.paste((255, 255, 255), (20, 10, 40, 50))
+    report = process(encoded(bright, "PNG"), recipe=Recipe(products=(product,)), session=SESSION, write=streams)
+    assert report.notes == ()
+    assert (report.width, report.height) == (60, 60)
+    assert report.sizes == (streams.image().size,)
+    assert streams.image().width < 40

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import resource
 import select
 import signal
@@ -19,8 +20,8 @@ from bgrd.engine.pool import Assignment, Limits, Pool
 from bgrd.engine.process import lane_environment, start_lane
 from bgrd.engine.slot import Slot
 from bgrd.engine.wire import Drop, Finished, Hashed, Loaded, Work
-from bgrd.errors import CrashFault, DaemonFault, Fault, InputFault, MemoryFault, ModelFault
-from bgrd.job import ModelChoice, Recipe
+from bgrd.errors import CrashFault, DaemonFault, Fault, GroundFault, InputFault, MemoryFault, ModelFault
+from bgrd.job import GroundChoice, ModelChoice, Recipe
 from tests.inboxes import until
 
 NULL_LANE = Path(__file__).parent / "null_lane.py"
@@ -88,7 +89,19 @@ class Bench:
         path.write_bytes(content)
         return ModelChoice(name=name, path=path)
 
-    def submit(self, content: bytes, *, model: ModelChoice | None = None, alone: bool = False) -> tuple[int, Path]:
+    def ground(self, name: str, content: bytes = b"good") -> GroundChoice:
+        path = self.path / f"{name}.jpg"
+        path.write_bytes(content)
+        return GroundChoice(name=f"ground/{name}", path=path, max_pixels=1)
+
+    def submit(
+        self,
+        content: bytes,
+        *,
+        model: ModelChoice | None = None,
+        alone: bool = False,
+        grounds: tuple[GroundChoice, ...] = (),
+    ) -> tuple[int, Path]:
         """Submit one job; gives its id and where its result will be."""
         self._jobs += 1
         source, target = self.path / f"s{self._jobs}", self.path / f"t{self._jobs}"
@@ -103,8 +116,10 @@ class Bench:
             size=len(content),
             max_pixels=100,
             memory_bytes=2**30,
+            grounds=[ground.name for ground in grounds],
         )
-        assert self.pool.submit(Assignment(work=work, model=model, descriptors=descriptors, alone=alone))
+        assignment = Assignment(work=work, model=model, descriptors=descriptors, alone=alone, grounds=grounds)
+        assert self.pool.submit(assignment)
         return self._jobs, target
 
     def until(self, condition: Callable[[], bool], *, seconds: float = 30) -> None:
@@ -278,6 +293,51 @@ def test_a_warm_model_is_told_at_once(bench: Bench) -> None:
     assert bench.pool.warm(model)
     assert bench.told.loaded == ["m", "m"]
     assert len(bench.pool.pids) == 1
+
+
+def test_grounds_are_loaded_with_the_model(bench: Bench) -> None:
+    """Before the job, once, and again only where they are others."""
+    one, two = bench.ground("one"), bench.ground("two")
+    for count, grounds in enumerate([(one,), (one,), (two, one)], start=1):
+        bench.submit(b"x", grounds=grounds)
+        bench.until(lambda count=count: len(bench.told.finished_jobs) == count)  # type: ignore[misc]
+    assert bench.told.loaded == ["m", one.name, two.name]
+    assert [message.grounds for message in bench.told.hashes] == [["1" * 64], ["1" * 64], ["1" * 64] * 2]
+
+
+@pytest.mark.parametrize(("content", "why"), [(b"broken", "it is broken"), (b"fatal", "loading it failed: .* killed")])
+def test_a_broken_ground_is_told_with_its_path(bench: Bench, content: bytes, why: str) -> None:
+    """Refused, or fatal to its lane: neither the picture nor the model is blamed, and the lane knew no path."""
+    bad = bench.ground("bad", content)
+    job, _ = bench.submit(b"x", grounds=(bench.ground("good"), bad))
+    bench.until(lambda: bool(bench.told.broken))
+    assert set(bench.told.broken) == {bad.name}
+    assert isinstance(bench.told.broken[bad.name], GroundFault)
+    assert re.search(f"bad.jpg of `on` cannot be used: {why}", str(bench.told.broken[bad.name]))
+    if content == b"fatal":
+        assert isinstance(bench.told.faults[job], GroundFault)
+
+
+def test_a_trial_tells_all_that_is_held(bench: Bench) -> None:
+    """What is warm is told at once, what is not when it is loaded."""
+    model, ground = bench.model(), bench.ground("one")
+    bench.pool.warm(model)
+    bench.until(lambda: bench.told.loaded == ["m"])
+    assert bench.pool.warm(model, ground)
+    bench.until(lambda: bench.told.loaded == ["m", "m", ground.name])
+    assert bench.pool.warm(model, ground)
+    assert bench.told.loaded[3:] == ["m", ground.name]
+
+
+def test_a_ground_that_is_gone_leaves_the_lane_usable(bench: Bench) -> None:
+    """Its model may be under way by then; the next job of that lane is done."""
+    ground = bench.ground("one")
+    ground.path.unlink()
+    with pytest.raises(GroundFault, match="No such file"):
+        bench.submit(b"x", grounds=(ground,))
+    bench.submit(b"y")
+    bench.until(lambda: len(bench.told.finished_jobs) == 1)
+    bench.until(lambda: bench.pool.busy == 0)
 
 
 def test_idle_lanes_are_let_go_and_come_back(tmp_path: Path) -> None:

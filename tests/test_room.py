@@ -92,6 +92,50 @@ def test_a_shortage_is_never_called_damage(name: str, tmp_path: Path) -> None:
     assert said[0] == "memory"
 
 
+WRITTEN = """
+import io, os, resource, sys
+from PIL import Image
+from bgrd.engine.pipeline import preload
+from bgrd.errors import Fault
+from bgrd.imaging.decode import decode
+from bgrd.imaging.encode import encode
+from bgrd.product import Product
+preload()
+image = decode(open(sys.argv[1], "rb").read(), max_pixels=10**9).image
+product = Product(format=sys.argv[2], level=int(sys.argv[3]), quality=int(sys.argv[4]) or None)
+for allowed in map(int, sys.argv[5:]):
+    if os.fork() == 0:
+        now = int(open("/proc/self/status").read().partition("VmData:")[2].split()[0]) * 1024
+        resource.setrlimit(resource.RLIMIT_DATA, (now + allowed, resource.RLIM_INFINITY))
+        try:
+            encode(image, io.BytesIO(), product)
+        except Fault as fault:
+            print(fault.kind, flush=True)
+        else:
+            print("done", flush=True)
+        os._exit(0)
+    os.wait()
+"""
+"""The same for a picture that is written."""
+
+
+@pytest.mark.parametrize(
+    ("name", "level", "quality"),
+    [("avif", 1, 0), ("avif", 0, 95), ("jpeg", 9, 95), ("tiff", 1, 0), ("webp", 1, 80), ("png", 6, 0)],
+)
+def test_a_shortage_is_never_called_a_failure_to_write(name: str, level: int, quality: int, tmp_path: Path) -> None:
+    """An encoder that runs short at whatever step is short of memory; with what is reckoned it is done."""
+    (tmp_path / "picture").write_bytes(large("PNG"))
+    most = most_bytes((1200, 900), f"new {'full ' if (name, quality) == ('avif', 95) else ''}{name}")
+    allowed = [str(int(share * most)) for share in (0.02, 0.15, 0.3, 0.5, 0.7, 1.0)]
+    options = [str(tmp_path / "picture"), name, str(level), str(quality)]
+    command = [sys.executable, "-c", WRITTEN, *options, *allowed]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, cwd=REPOSITORY).stdout.split()
+    assert len(said) == len(allowed)
+    assert set(said) <= {"memory", "done"}, said
+    assert said[-1] == "done"
+
+
 HEIFS = {
     "HEIF": ("RGB", 420),
     "full HEIF": ("RGB", 444),

@@ -26,7 +26,7 @@ class Post:
         self.folder = folder
         self.armed = True
         self.walker = SimpleNamespace(doubt=lambda _: None)
-        self.desk = SimpleNamespace(model=lambda: SimpleNamespace(name="tiny"))
+        self.desk = SimpleNamespace(needs=lambda: (SimpleNamespace(name="tiny"),))
 
     def start(self, recovery: Recovery) -> None:
         self.recovery = recovery
@@ -162,7 +162,7 @@ def test_a_model_nobody_can_look_for_now_blocks_no_folder(roster: Roster, monkey
 
     class Short(Post):
         def start(self, recovery: Recovery) -> None:
-            self.desk = SimpleNamespace(model=refuse)
+            self.desk = SimpleNamespace(needs=refuse)
 
     monkeypatch.setattr("bgrd.roster.Station", Short)
     swap(roster, plan("b", "c"))

@@ -82,4 +82,8 @@ def test_human_sizes_are_exact(count: int) -> None:
 def test_modes_and_colours() -> None:
     """Both octal spellings, and colours in either case."""
     assert (mode_of("0640"), mode_of("0o600"), mode_of("444")) == (0o640, 0o600, 0o444)
-    assert (colour_of("transparent"), colour_of("#0080fF")) == (None, (0, 128, 255))
+    assert (colour_of("White"), colour_of("#0080fF"), colour_of("#08f")) == (
+        (255, 255, 255),
+        (0, 128, 255),
+        (0, 136, 255),
+    )

@@ -17,11 +17,13 @@ from tests.processes import open_files
 MESSAGES: list[Message] = [
     Load(model="a", sha256=None, spec={"side": 320}, threads=1),
     Load(model="a", sha256="00", spec=None, threads=1, external=["a.data"], providers=["cuda"], fallback=True),
+    Load(model="ground/1", sha256=None, spec=None, threads=1, ground=250_000_000),
     Work(job=1, model="a", recipe={"threshold": 0.5}, size=3, max_pixels=10, memory_bytes=1),
+    Work(job=1, model="a", recipe={}, size=3, max_pixels=10, memory_bytes=1, grounds=["ground/1"]),
     Answer(job=1, go=True),
     Hello(pid=1),
     Loaded(model="a", sha256="00", seconds=0.5, resident_bytes=1, providers=["cpu"], notes=["é"]),
-    Hashed(job=1, sha256="00", model_sha256="11"),
+    Hashed(job=1, sha256="00", model_sha256="11", grounds=["22"]),
     Finished(
         job=1, sizes=[1], sha256s=["00"], width=1, height=1, format="PNG", notes=["é"], seconds={"a": 1.5}, peak_bytes=1
     ),
@@ -62,6 +64,17 @@ def test_the_end_is_seen_as_none() -> None:
     ours.close()
     assert theirs.receive() is None
     theirs.close()
+
+
+def test_what_was_sent_before_the_end_arrives() -> None:
+    """An end that dies with a message unread has still said what it said."""
+    ours, theirs = Channel.pair()
+    ours.send(Answer(job=1, go=True))
+    for pid in (1, 2):
+        theirs.send(Hello(pid=pid))
+    theirs.close()
+    assert [ours.receive() for _ in range(3)] == [(Hello(pid=1), []), (Hello(pid=2), []), None]
+    ours.close()
 
 
 def test_sending_to_a_closed_end_raises() -> None:

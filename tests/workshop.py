@@ -12,8 +12,9 @@ from bgrd.delivery.claim import Claim, open_claim
 from bgrd.delivery.outbox import Outbox
 from bgrd.engine.events import Event
 from bgrd.engine.wire import Finished, Hashed
-from bgrd.job import Folder, Job, Product, Recipe, State, version_of
+from bgrd.job import Folder, Job, Recipe, State, version_of
 from bgrd.journal.journal import Journal
+from bgrd.product import Product
 from tests.inboxes import folder_at, until
 
 __all__ = ["MASKED", "MODEL", "Posts", "Workshop", "digest", "finished", "hashed"]

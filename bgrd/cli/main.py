@@ -44,8 +44,8 @@ _CONFIG: dict[str, Any] = {
 }
 
 
-def parser() -> argparse.ArgumentParser:
-    """Make the parser of the whole command line."""
+def parser(*, flags: bool = False) -> argparse.ArgumentParser:
+    """Make the parser of the whole command line; with `flags` those for what `once` makes, which load the settings."""
     top = argparse.ArgumentParser(
         prog="bgrd",
         description=_DESCRIPTION,
@@ -73,12 +73,13 @@ def parser() -> argparse.ArgumentParser:
         "-o DIR, never replacing a file, without touching them and without journal or inbox. A folder that is given is "
         "taken as it is before the first result: where DIR lies inside it, DIR is left out; where it is DIR itself, a "
         "second run takes the results of the first for pictures. Links that are given are followed, those inside "
-        "folders are not.",
+        "folders are not. What is made is said as in the configuration: --on white --trim --margin 0.08.",
     )
     once.add_argument("file", nargs="*", type=Path, metavar="FILE", help="a picture, or a folder of pictures")
     once.add_argument("-o", "--output", type=Path, metavar="DIR", help="where results go (default: here)")
-    once.add_argument("--model", help="the model to use (default: that of [defaults])")
     once.add_argument("--no-progress", action="store_true", help="no progress bar, even on a terminal")
+    if flags:
+        import_module("bgrd.cli.flags").add_flags(once)
     check = commands.add_parser(
         "check",
         parents=[anywhere],
@@ -108,7 +109,8 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; gives the exit code. A failure is one sentence on standard error."""
-    options = parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = parser(flags="once" in arguments).parse_args(arguments)
     try:
         command = import_module(f"bgrd.cli.{options.command}")
         return int(command.command(options))

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,17 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from bgrd.cli.flags import flag, given
 from bgrd.config.load import custom_models, default_recipe, folders, load
 from bgrd.config.settings import Settings
+from bgrd.config.words import recipe_from
 from bgrd.daemon import Daemon
-from bgrd.errors import CannotCreateError, ConfigError, ModelFault, StateError, UsageError
+from bgrd.engine.supply import find_grounds
+from bgrd.errors import CannotCreateError, ConfigError, GroundFault, ModelFault, StateError, UsageError
 from bgrd.escape import line, shown
 from bgrd.intake.guard import mount_at
 from bgrd.intake.mounts import is_network
-from bgrd.job import OPEN_STATES, Job, State
+from bgrd.job import OPEN_STATES, Job, Recipe, State
 from bgrd.journal.journal import open_journal
 from bgrd.models.store import find
 from bgrd.once import Once, Outcome, Task, left_out, tasks_of
@@ -54,8 +57,9 @@ def command(options: argparse.Namespace) -> int:
     progress = _progress(console, wanted=not options.no_progress)
     if options.file:
         return _files(options, settings, console, progress)
-    if options.output is not None or options.model is not None:
-        text = "-o and --model are for named files; the inboxes have their own in the configuration"
+    if options.output is not None or given(options):
+        words = ", ".join(["-o", *map(flag, given(options))])
+        text = f"{words}: for named files; the inboxes have their own in the configuration"
         raise UsageError(text)
     return _inboxes(options, settings, console, progress)
 
@@ -68,6 +72,7 @@ def _progress(console: Console, *, wanted: bool) -> Progress:
 def _files(options: argparse.Namespace, settings: Settings, console: Console, progress: Progress) -> int:
     """Cut out the files named."""
     configure(log_format=settings.log_format, log_level="error", stream=sys.stderr)
+    recipe = _recipe(options, settings)
     output = options.output or Path.cwd()
     tasks = tasks_of(options.file, output=output)
     for folder in options.file:
@@ -79,12 +84,10 @@ def _files(options: argparse.Namespace, settings: Settings, console: Console, pr
     except OSError as error:
         text = f"the folder {output} cannot be made: {os.strerror(error.errno or 0)}"
         raise CannotCreateError(text) from error
-    recipe = default_recipe(settings)
-    if options.model is not None:
-        recipe = replace(recipe, model=options.model)
     try:
         model = find(recipe.model, custom=custom_models(settings), directory=settings.models_directory)
-    except ModelFault as fault:
+        grounds = find_grounds(recipe, max_pixels=settings.max_pixels)
+    except (ModelFault, GroundFault) as fault:
         raise ConfigError(str(fault)) from fault
     with progress:
         bar = progress.add_task("cutting out", total=len(tasks))
@@ -97,6 +100,7 @@ def _files(options: argparse.Namespace, settings: Settings, console: Console, pr
             limits=limits_of(settings),
             model=model,
             recipe=recipe,
+            grounds=grounds,
             output=output,
             max_pixels=settings.max_pixels,
             progress=advance,
@@ -109,6 +113,17 @@ def _files(options: argparse.Namespace, settings: Settings, console: Console, pr
     _sum_up(console, done=len(outcome.results), seconds=outcome.wall_seconds, failed=len(failed))
     _table(console, failed)
     return _NOT_ALL_DONE if failed else os.EX_OK
+
+
+def _recipe(options: argparse.Namespace, settings: Settings) -> Recipe:
+    """Give what [defaults] and the flags ask for. Raises ConfigError, or UsageError that names the flag."""
+    words = given(options)
+    if not words:
+        return default_recipe(settings)
+    try:
+        return recipe_from(words, base=settings.defaults, spelt=flag)
+    except ConfigError as error:
+        raise UsageError(str(error)) from error
 
 
 def _inboxes(options: argparse.Namespace, settings: Settings, console: Console, progress: Progress) -> int:

@@ -24,10 +24,16 @@ _TITLES = {
     "defaults": "What every folder inherits; each of these keys may stand in a [[folder]] table as well.",
     "folder": "An inbox and what happens to pictures in it; any number of these tables. "
     "Without one bgrd watches this folder, and makes its directories.",
+    "folder.product": "One product of the folder above, in place of its `products`; any number of these tables, none "
+    "by default. Each of the keys from `on` to `result_name` may stand here; what does not is the folder's.",
     "model": "A model file of your own; any number of these tables, none by default. "
     "A file that does not describe itself needs its spec here as well.",
 }
-_SHOWN = {"folder": DEFAULT_FOLDER, "model": {"name": "my-model", "path": "~/models/my-model.onnx"}}
+_SHOWN = {
+    "folder": DEFAULT_FOLDER,
+    "folder.product": {"kind": "mask"},
+    "model": {"name": "my-model", "path": "~/models/my-model.onnx"},
+}
 
 
 def example() -> str:
@@ -35,8 +41,8 @@ def example() -> str:
     lines = [_HEAD]
     table = ""
     for option in options():
-        # No model of one's own is a default, so that table is not for uncommenting as it stands.
-        mark = "# " if option.table == "model" else "#"
+        # No product table and no model of one's own is a default: those are not for uncommenting as they stand.
+        mark = "# " if option.table in {"folder.product", "model"} else "#"
         if option.table != table:
             table = option.table
             # [defaults] stands live, so that a key of it can be switched on by itself.

@@ -13,18 +13,18 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ValidationError
+from pydantic import BeforeValidator, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import EnvSettingsSource, SettingsError
 
+from bgrd.config.complaints import TABLES, bounds_of, explained, inherited
 from bgrd.config.plan import custom_models, default_recipe, folders
-from bgrd.config.settings import ENVIRONMENT_PREFIX, FolderTable, ModelTable, Options, Settings
+from bgrd.config.settings import ENVIRONMENT_PREFIX, Settings
 from bgrd.config.values import Surroundings, expand, human_size, size_of, surroundings
 from bgrd.errors import ConfigError
 
@@ -40,27 +40,14 @@ __all__ = [
     "strangers",
 ]
 
-_Key = tuple[int | str, ...]
-
-_TABLES: dict[str, type[BaseModel]] = {"defaults": Options, "folder": FolderTable, "model": ModelTable}
-_WANTED = {
-    "bool": "true or false",
-    "dict": "a table",
-    "float": "a number",
-    "int": "a whole number",
-    "list": "a list",
-    "model": "a table",
-    "string": "a text",
-    "tuple": "a list",
-}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
     """One key of the file as it is declared: for the example, the documentation and messages.
 
-    `table` is "" for the top level, or "defaults", "folder" or "model". `default` is written as TOML, None where the
-    key has to be set. `allowed` says which values there are, as "between 0 and 1" or "keep, archive or delete", or "".
+    `table` is "" for the top level, or "defaults", "folder", "folder.product" or "model". `default` is written as
+    TOML, None where the key has to be set. `allowed` says which values there are, as "between 0 and 1" or "keep,
+    archive or delete", or "".
     """
 
     table: str
@@ -72,10 +59,10 @@ class Option:
 
 def options() -> tuple[Option, ...]:
     """Give every key there is, in the order of their declaration; keys a folder inherits stand under "defaults"."""
-    found = [_option("", key, field) for key, field in Settings.model_fields.items() if key not in _TABLES]
-    for table, model in _TABLES.items():
-        inherited = Options.model_fields if model is FolderTable else {}
-        found += [_option(table, key, field) for key, field in model.model_fields.items() if key not in inherited]
+    found = [_option("", key, field) for key, field in Settings.model_fields.items() if key not in TABLES]
+    for table, model in TABLES.items():
+        left_out = inherited(table) | {"product"}
+        found += [_option(table, key, field) for key, field in model.model_fields.items() if key not in left_out]
     return tuple(found)
 
 
@@ -100,7 +87,7 @@ def load(path: Path | None = None, *, environ: Mapping[str, str] | None = None, 
         settings = Settings(**_merged(values, named))
         folders(settings, any_model=any_model)
     except ValidationError as error:
-        raise ConfigError(_explained(error, place=place, values=_merged(values, named), named=named)) from error
+        raise ConfigError(explained(error, place=place, values=_merged(values, named), named=named)) from error
     except ConfigError as error:
         message = f"{place}: {error}"
         raise ConfigError(message) from error
@@ -119,7 +106,7 @@ def strangers(environ: Mapping[str, str]) -> list[str]:
 def _option(table: str, key: str, field: FieldInfo) -> Option:
     """Give a field as an option."""
     choices = [str(choice) for choice in get_args(field.annotation)] if get_origin(field.annotation) is Literal else []
-    allowed = f"{', '.join(choices[:-1])} or {choices[-1]}" if len(choices) > 1 else _bounds(field)
+    allowed = f"{', '.join(choices[:-1])} or {choices[-1]}" if len(choices) > 1 else bounds_of(field)
     default = None if field.is_required() else _as_toml(field)
     return Option(table=table, key=key, default=default, allowed=allowed, description=field.description or "")
 
@@ -135,15 +122,6 @@ def _as_toml(field: FieldInfo) -> str:
     elif isinstance(value, int) and value >= 100_000:
         return f"{value:_}"
     return json.dumps(value)
-
-
-def _bounds(field: FieldInfo) -> str:
-    """Give what a field allows as "between 0 and 1", "at least 1" or "", from its declared bounds."""
-    low = next((item.ge for item in field.metadata if hasattr(item, "ge")), None)
-    high = next((item.le for item in field.metadata if hasattr(item, "le")), None)
-    if low is None:
-        return "" if high is None else f"at most {high:.15g}"
-    return f"at least {low:g}" if high is None else f"between {low:g} and {high:.15g}"
 
 
 def _read(path: Path, *, optional: bool) -> dict[str, Any]:
@@ -182,95 +160,3 @@ def _merged(values: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any
         below = merged.get(key)
         merged[key] = _merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
     return merged
-
-
-def _explained(error: ValidationError, *, place: Path, values: Any, named: Mapping[str, Any]) -> str:
-    """Give a line for each thing that is wrong: where it stands, its key, and what it may be."""
-    lines = []
-    for detail in error.errors():
-        key = detail["loc"]
-        if _stands_in(named, key):
-            where = f"environment: {ENVIRONMENT_PREFIX}{'__'.join(str(part) for part in key).upper()}"
-        else:
-            where = f"{place}: {_written(key, values)}"
-        lines.append(f"{where}: {_complaint(detail['type'], key, detail)}")
-    return "\n".join(lines)
-
-
-def _stands_in(values: object, key: Sequence[int | str]) -> bool:
-    """Say whether nested tables have this key."""
-    for part in key:
-        if not isinstance(values, dict) or part not in values:
-            return False
-        values = values[part]
-    return True
-
-
-def _written(key: _Key, values: object) -> str:
-    """Give a key as the user would write it, list items by their names where they have one."""
-    text = ""
-    for part in key:
-        if isinstance(part, int):
-            values = values[part] if isinstance(values, list | tuple) and part < len(values) else None
-            name = values.get("name") if isinstance(values, dict) else None
-            text += f"[{name if isinstance(name, str) and name.isprintable() else part}]"
-        else:
-            values = values.get(part) if isinstance(values, dict) else None
-            text += f".{part}" if text else part
-    return text
-
-
-def _complaint(kind: str, key: _Key, detail: Mapping[str, Any]) -> str:
-    """Give one error in the user's words; `kind` is pydantic's name for it."""
-    given = f"is {detail['input']!r}"
-    match kind:
-        case "extra_forbidden":
-            return "is no setting" + _meant(key)
-        case "missing":
-            return "has to be set"
-        case "value_error":
-            return str(detail["ctx"]["error"])
-        case "literal_error":
-            return f"must be {detail['ctx']['expected']}, {given}"
-        case "greater_than_equal" | "less_than_equal" | "finite_number":
-            return f"must be {_bounds(_fields(key)[str(key[-1])])}, {given}"
-        case "too_short" | "string_too_short":
-            return "must not be empty"
-        case "string_pattern_mismatch":
-            return f"must be 64 hexadecimal digits in lower case, {given}"
-    wanted = _WANTED.get(kind.split("_", 1)[0])
-    return f"must be {wanted}, {given}" if wanted else f"{detail['msg']}, {given}"
-
-
-def _fields(key: _Key) -> Mapping[str, FieldInfo]:
-    """Give the fields of the table a key stands in."""
-    return Settings.model_fields if len(key) == 1 else _TABLES[str(key[0])].model_fields
-
-
-def _meant(key: _Key) -> str:
-    """Give what is most likely meant by an unknown key: one of another table, or the most similar one there is."""
-    name = str(key[-1])
-    homes = [_header(table) for table in _TABLES if name in _TABLES[table].model_fields]
-    if name in Settings.model_fields:
-        return " here; it belongs to the top of the file"
-    if homes:
-        return f" here; it belongs to {homes[0]}"
-    here = "" if len(key) == 1 else str(key[0])
-    others = {table: model.model_fields for table, model in _TABLES.items()}
-    tables = {here: _fields(key), "": Settings.model_fields, **others}
-    # A folder has every key of [defaults]: what is found in both is told of [defaults], as the first.
-    owners = {option: table for table in reversed(tables) for option in tables[table]}
-    close = get_close_matches(name, owners, n=1)
-    return f"; did you mean {_titled(close[0], owners[close[0]], here)}?" if close else ""
-
-
-def _titled(option: str, table: str, here: str) -> str:
-    """Give a key with the table it stands in, where that is not this one."""
-    if table == here:
-        return option
-    return f"{option} at the top of the file" if not table else f"{_header(table)} {option}"
-
-
-def _header(table: str) -> str:
-    """Give a table's header as the file has it."""
-    return f"[{table}]" if table == "defaults" else f"[[{table}]]"

@@ -222,7 +222,7 @@ def _folder(table: FolderTable, options: Options, *, create: bool) -> Folder:
         inbox=table.inbox,
         outbox=table.outbox,
         archive=table.archive or table.inbox.with_name(table.inbox.name + "-done"),
-        recipe=recipe_of(options, where=f"folder[{table.name}]"),
+        recipe=recipe_of(options, where=f"folder[{table.name}]", folder=table.name),
         failure_notes=notes[options.failure_notes] if options.failure_notes in notes else Path(options.failure_notes),
         create=create,
         **{key: getattr(options, key) for key in _PASSED_ON},
@@ -232,4 +232,7 @@ def _folder(table: FolderTable, options: Options, *, create: bool) -> Folder:
 def _options(settings: Settings, table: FolderTable) -> Options:
     """Give what holds for a folder: its own keys, and those of `[defaults]` for the rest."""
     own = table.model_fields_set & Options.model_fields.keys()
-    return settings.defaults.model_copy(update={key: getattr(table, key) for key in own})
+    given = {key: getattr(table, key) for key in own}
+    if "products" in own:
+        given["product"] = ()  # the folder's own list stands in place of tables it would inherit
+    return settings.defaults.model_copy(update=given)

@@ -5,6 +5,7 @@ A refusal's message completes "KEY: ...", so it starts with "must be" or says wh
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import string
@@ -18,9 +19,12 @@ from bgrd.models.providers import PROVIDERS
 
 __all__ = [
     "Surroundings",
+    "aspect_of",
+    "canvas_of",
     "colour_of",
     "expand",
     "file_name_of",
+    "ground_of",
     "human_size",
     "mode_of",
     "place_of",
@@ -44,6 +48,31 @@ _UNITS = {
 _WRITTEN_UNITS = ("TiB", "GiB", "MiB", "KiB", "TB", "GB", "MB", "kB")
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", re.IGNORECASE)
 _LARGEST = 2**63 - 1
+
+_MOST_PART = 100
+_MOST_CANVAS = 16_384
+
+# Source: CSS Color Module Level 4, 6.1: the sixteen basic names, orange of CSS 2.1, and the other grey.
+_COLOURS = {
+    "aqua": "#00ffff",
+    "black": "#000000",
+    "blue": "#0000ff",
+    "fuchsia": "#ff00ff",
+    "gray": "#808080",
+    "green": "#008000",
+    "grey": "#808080",
+    "lime": "#00ff00",
+    "maroon": "#800000",
+    "navy": "#000080",
+    "olive": "#808000",
+    "orange": "#ffa500",
+    "purple": "#800080",
+    "red": "#ff0000",
+    "silver": "#c0c0c0",
+    "teal": "#008080",
+    "white": "#ffffff",
+    "yellow": "#ffff00",
+}
 
 # Source: XDG Base Directory Specification 0.8, which also says that a relative value is to be ignored.
 _XDG_FALLBACKS = {
@@ -165,12 +194,57 @@ def mode_of(value: object) -> int:
     return int(value, 8)
 
 
-def colour_of(text: str) -> tuple[int, int, int] | None:
-    """Give the colour of "#rrggbb" as RGB 0..255, or None for "transparent". Raises ValueError."""
-    if text == "transparent":
-        return None
-    if re.fullmatch(r"#[0-9a-fA-F]{6}", text) is None:
-        message = f'must be "transparent" or a colour like "#ffffff", is {text!r}'
+def colour_of(text: str) -> tuple[int, int, int]:
+    """Give the RGB 0..255 of "#rrggbb", "#rgb" or one of CSS's basic colours by name. Raises ValueError."""
+    text = _COLOURS.get(text.lower(), text)
+    if re.fullmatch(r"#([0-9a-fA-F]{3}){1,2}", text) is None:
+        message = (
+            f'must be "transparent", "blur", a colour like "white" or "#ffffff", or a path to a picture, is {text!r}'
+        )
         raise ValueError(message)
-    red, green, blue = bytes.fromhex(text[1:])
+    digits = text[1:] if len(text) == 7 else "".join(2 * digit for digit in text[1:])
+    red, green, blue = bytes.fromhex(digits)
     return red, green, blue
+
+
+def ground_of(value: object) -> str:
+    """Give what a cut-out stands on: "transparent", "blur", a colour in lower case, or a picture's absolute path.
+
+    A path is told by a slash or a suffix. Raises ValueError.
+    """
+    if not isinstance(value, str | Path):
+        message = f"must be a text, is {value!r}"
+        raise ValueError(message)
+    text = str(value)
+    if isinstance(value, Path) or "/" in text or (text[:1] != "#" and "." in text):
+        return str(place_of(value))
+    text = text.lower()
+    if text not in {"transparent", "blur"}:
+        colour_of(text)
+    return text
+
+
+def aspect_of(value: object) -> tuple[int, int] | None:
+    """Give width and height of an aspect such as "4:5", in lowest terms; None through. Raises ValueError."""
+    sides = _two(value, separator=":", most=_MOST_PART, what='"none" or an aspect like "4:5"')
+    if sides is None:
+        return None
+    divisor = math.gcd(*sides)
+    return sides[0] // divisor, sides[1] // divisor
+
+
+def canvas_of(value: object) -> tuple[int, int] | None:
+    """Give width and height of a size in pixels such as "512x512"; None through. Raises ValueError."""
+    return _two(value, separator="x", most=_MOST_CANVAS, what='"none" or a size in pixels like "512x512"')
+
+
+def _two(value: object, *, separator: str, most: int, what: str) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    # Two numbers are what was read before, or what Python says.
+    text = separator.join(map(str, value)) if isinstance(value, tuple | list) else value
+    match = re.fullmatch(rf"(\d{{1,6}}){separator}(\d{{1,6}})", text, re.ASCII) if isinstance(text, str) else None
+    if match is None or not all(1 <= int(side) <= most for side in match.groups()):
+        message = f"must be {what}, each number from 1 to {most}, is {value!r}"
+        raise ValueError(message)
+    return int(match[1]), int(match[2])

@@ -19,8 +19,9 @@ from bgrd.delivery.outbox import Draft, Outbox, candidates
 from bgrd.delivery.source import Applied, Opened, apply_policy, unchanged
 from bgrd.engine.wire import Finished
 from bgrd.errors import ChangedFault, FileFault, IncompleteFault, UnknownFault
-from bgrd.job import Folder, Job, Policy, Product, Result
+from bgrd.job import Folder, Job, Policy, Result
 from bgrd.journal.journal import Journal
+from bgrd.product import Product
 from bgrd.steps import passed
 
 __all__ = ["deliver", "finish", "results_intact"]

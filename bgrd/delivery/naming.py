@@ -6,7 +6,7 @@ import hashlib
 import itertools
 from collections.abc import Iterator
 
-from bgrd.job import Product, product_name
+from bgrd.product import Product, product_name
 
 __all__ = ["candidates", "hidden_note", "hidden_probe", "hidden_result", "hidden_source", "noted", "numbered"]
 
@@ -25,10 +25,11 @@ def candidates(path: bytes, product: Product, *, only: bool) -> Iterator[bytes]:
     top-level source directory `_failed` (in any case) goes to `_failed_`, since `_failed` holds failure notes.
     """
     head, slash, name = path.rpartition(b"/")
-    tail = product_name(b"x", product, only=only)[1:]
-    stem = product_name(name, product, only=only)[: -len(tail)]
-    plain = [(stem, tail), (name, tail)]
-    counted = ((name, b"-%d%s" % (number, tail)) for number in itertools.count(2))
+    first, tail = product_name(product, only=only)
+    stem, dot, _suffix = name.rpartition(b".")
+    stem = stem if dot and stem else name
+    plain = [(first + stem, tail), (first + name, tail)]
+    counted = ((first + name, b"-%d%s" % (number, tail)) for number in itertools.count(2))
     last = b""
     for base, ending in itertools.chain(plain, counted):
         fitting = _fitted(base, ending, path=path)

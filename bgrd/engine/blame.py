@@ -6,7 +6,7 @@ import os
 
 from bgrd.engine.process import LaneProcess
 from bgrd.engine.slot import Stage
-from bgrd.errors import CrashFault, Fault, FileFault, FolderUnavailable, MemoryFault, ModelFault
+from bgrd.errors import CrashFault, Fault, FileFault, FolderUnavailable, GroundFault, MemoryFault, ModelFault
 
 __all__ = ["for_end", "for_excess", "for_lateness", "for_size", "while_loading", "with_limit"]
 
@@ -60,4 +60,6 @@ def for_end(status: str, *, out_of_memory: bool) -> Fault:
 
 def while_loading(model: str, fault: Fault) -> Fault:
     """Blame the model for whatever happens to a lane that loads it: no job is charged for that."""
+    if "/" in model:  # no model's name has one: a ground's, which says nothing to anybody
+        return GroundFault(f"loading it failed: {fault}")
     return ModelFault(f"loading model {model} failed: {fault}")

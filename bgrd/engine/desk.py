@@ -7,20 +7,24 @@ probe by `Resumed` or `Blocked`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from bgrd.committer import Committer
 from bgrd.engine.events import Blocked, Delayed, Prepared, Report, Resumed
 from bgrd.engine.slot import Assignment
+from bgrd.engine.supply import Need, find_grounds
 from bgrd.engine.wire import Work
-from bgrd.errors import ModelFault
+from bgrd.errors import GroundFault, ModelFault
 from bgrd.job import ModelChoice
 
 __all__ = ["SILENT", "Desk", "Intake", "turned"]
 
 SILENT = "its file system has not answered for a while"
 """Why a folder is unavailable whose system calls do not come back."""
+
+_NEVER = ""
+"""No model and no ground has this name."""
 
 _OLDEST_EVERY = 4
 _PROBE_SECONDS = (5.0, 300.0)
@@ -45,10 +49,13 @@ class Desk:
     """A folder's state between its committer's answers.
 
     It is `silent` while its walker or its committer does not come back, and `mute` while the committer does not.
+    `grounds` are the names of its recipe's pictures as they were last found, `awaited` what of its probe's
+    needs no lane has loaded yet.
     """
 
     committer: Committer
     model: Callable[[], ModelChoice]
+    max_pixels: int = 0
     intake: Intake | None = None
     hungry: bool = True
     fetching: bool = False
@@ -64,6 +71,8 @@ class Desk:
     silent: bool = False
     mute: bool = False
     delayed: bool = False
+    grounds: tuple[str, ...] = ()
+    awaited: set[str] = field(default_factory=lambda: {_NEVER})
     leaving: bool = False
     done: int = 0
     failed: int = 0
@@ -80,8 +89,31 @@ class Desk:
 
     @property
     def wants_model(self) -> bool:
-        """Whether it is its model that blocks the folder."""
-        return self.blocked_kind == ModelFault.kind
+        """Whether it is its model that blocks the folder, or a picture its cut-outs stand on."""
+        return self.blocked_kind in {ModelFault.kind, GroundFault.kind}
+
+    def uses(self, need: str) -> bool:
+        """Say whether the model or ground of this name is the folder's."""
+        return need == self.model_name or need in self.grounds
+
+    def needs(self) -> tuple[Need, ...]:
+        """Find what a lane has to hold for it: the model first. Raises ModelFault, GroundFault, DaemonFault."""
+        grounds = find_grounds(self.committer.folder.recipe, max_pixels=self.max_pixels)
+        needs: tuple[Need, ...] = (self.model(), *grounds)
+        self.grounds = tuple(ground.name for ground in grounds)
+        self.awaited = {need.name for need in needs}
+        return needs
+
+    def satisfied(self, need: str) -> bool:
+        """Say whether a folder that lacked something lacks nothing more, now that this is loaded."""
+        if not self.committer.folder.recipe.grounds:
+            return self.wants_model
+        self.awaited.discard(need)
+        return self.wants_model and not self.awaited
+
+    def refused(self) -> None:
+        """Take note that something it needs cannot be used: nothing else that is loaded helps until the next probe."""
+        self.awaited = {_NEVER}
 
     @property
     def held(self) -> bool:
@@ -133,8 +165,10 @@ class Desk:
         return self.due_at
 
     def assignment(self, prepared: Prepared, *, max_pixels: int, memory: int) -> Assignment:
-        """Say what a lane is to do for a prepared job, within `memory` bytes. Raises ModelFault."""
+        """Say what a lane is to do for a prepared job, within `memory` bytes. Raises as `needs`."""
         job, folder = prepared.job, self.committer.folder
+        grounds = find_grounds(folder.recipe, max_pixels=max_pixels)
+        self.grounds = tuple(ground.name for ground in grounds)
         work = Work(
             job=job.id,
             model=folder.recipe.model,
@@ -143,9 +177,10 @@ class Desk:
             max_pixels=max_pixels,
             memory_bytes=memory,
             accept_holes=prepared.accept_holes,
+            grounds=list(self.grounds),
         )
         descriptors = (prepared.source, *prepared.drafts)
-        return Assignment(work=work, model=self.model(), descriptors=descriptors, alone=job.alone)
+        return Assignment(work=work, model=self.model(), descriptors=descriptors, alone=job.alone, grounds=grounds)
 
     def block(self, event: Blocked, now: float) -> None:
         """Take note of a `Blocked`: pauses grow with each probe that fails, not with each job that does.
@@ -160,6 +195,7 @@ class Desk:
             self.probe_pause = min(self.probe_pause * 2, high)
             self.probe_at = now + self.probe_pause
         self.probing = False
+        self.refused()
         self.blocked, self.blocked_kind = event.reason, event.kind
 
     def _in_vain(self, now: float) -> bool:

@@ -1,7 +1,6 @@
 """The engine's supervisor: from claimed jobs through lanes to closed jobs, for all folders.
 
-Runs on the main loop's thread and never waits: what may block is asked of the folders' committers, and their
-answers are taken in `step`.
+Runs on the main loop's thread and never waits: what may block is asked of the committers, which answer into `step`.
 """
 
 from __future__ import annotations
@@ -18,15 +17,15 @@ from bgrd.engine.mailbox import Mailbox
 from bgrd.engine.pool import Pool
 from bgrd.engine.rota import Rota
 from bgrd.engine.wire import Finished, Hashed, Loaded
-from bgrd.errors import DaemonFault, Fault, FolderFault, ModelFault
+from bgrd.errors import DaemonFault, Fault, FolderFault, GroundFault, ModelFault
 from bgrd.job import ModelChoice
 from bgrd.steps import passed
 
 __all__ = ["Desk", "Dispatcher", "Report"]
 
 _PAUSE_SECONDS = 5.0
+# The outcomes whose event in the log has another name.
 _REPORTED = {"wait": "waiting", "withdraw": "withdrawn", "requeue": "requeued"}
-"""The outcomes whose event in the log has another name."""
 
 
 @dataclass(slots=True)
@@ -66,8 +65,7 @@ class Dispatcher:
     def pool(self) -> Pool:
         """The lanes; set once with `use`."""
         if self._pool is None:
-            text = "the dispatcher has no pool yet"
-            raise RuntimeError(text)
+            raise RuntimeError("the dispatcher has no pool yet")
         return self._pool
 
     @property
@@ -86,7 +84,7 @@ class Dispatcher:
 
     def add(self, committer: Committer, model: Callable[[], ModelChoice], intake: Intake | None = None) -> Desk:
         """Serve a folder from now on; `model` finds its model's file and raises ModelFault where it is missing."""
-        desk = Desk(committer=committer, model=model, intake=intake)
+        desk = Desk(committer=committer, model=model, max_pixels=self.max_pixels, intake=intake)
         self._rota.add(desk)
         return desk
 
@@ -188,23 +186,28 @@ class Dispatcher:
             active.desk.committer.settle(job, fault, facts=facts)
 
     def model_loaded(self, message: Loaded, lane: int) -> None:
-        """Release the folders that waited for this model."""
+        """Release the folders that waited for this model, or this ground."""
         if message.seconds:
             facts = {"seconds": round(message.seconds, 3), "resident_bytes": message.resident_bytes}
-            self.models[message.model] = {"providers": message.providers, "notes": message.notes}
-            self._report("model.loaded", model=message.model, lane=lane, **facts, **self.models[message.model])
+            if "/" in message.model:  # no model's name has a slash
+                self._report("ground.loaded", model=message.model, lane=lane, **facts)
+            else:
+                self.models[message.model] = said = {"providers": message.providers, "notes": message.notes}
+                self._report("model.loaded", model=message.model, lane=lane, **facts, **said)
         for desk in self._using(message.model):
-            if desk.wants_model:
+            if desk.satisfied(message.model):
                 desk.committer.probe()
 
     def model_faulted(self, model: str, fault: Fault) -> None:
-        """Block the folders that use this model."""
-        blocking = fault if isinstance(fault, ModelFault) else ModelFault(f"model {model} cannot be used: {fault}")
+        """Block the folders that use this model, or this ground."""
+        if not isinstance(fault, ModelFault | GroundFault):
+            fault = ModelFault(f"model {model} cannot be used: {fault}")
         for desk in self._using(model):
-            desk.committer.block(blocking)
+            desk.refused()
+            desk.committer.block(fault)
 
     def _using(self, model: str) -> list[Desk]:
-        return [desk for desk in self.desks.values() if desk.model_name == model]
+        return [desk for desk in self.desks.values() if desk.uses(model)]
 
     def _take_events(self) -> None:
         for event in self._mailbox.take():
@@ -254,9 +257,9 @@ class Dispatcher:
         try:
             if not desk.wants_model:
                 desk.committer.probe()
-            elif not self.pool.warm(desk.model()):
+            elif not self.pool.warm(*desk.needs()):
                 return None  # a lane that becomes free brings us back here
-        except ModelFault as fault:
+        except (ModelFault, GroundFault) as fault:
             desk.committer.block(fault)
         except DaemonFault as fault:
             self._pause(fault)
@@ -270,8 +273,7 @@ class Dispatcher:
         was_silent, was_mute = desk.silent, desk.mute
         if event := desk.listen(now):
             self._report(event, folder=desk.name, reason=SILENT if desk.silent else "")
-        news = desk.silent > was_silent or desk.mute > was_mute
-        for job, active in self._active.items() if news else ():
+        for job, active in self._active.items() if desk.silent > was_silent or desk.mute > was_mute else ():
             if active.desk is desk and self.pool.let_go(job, unanswered=desk.mute):
                 desk.committer.requeue(job)
         return desk.late_at(now)
@@ -284,7 +286,7 @@ class Dispatcher:
                 memory = self.pool.memory_limit(alone=prepared.job.alone)
                 if not self.pool.submit(active.desk.assignment(prepared, max_pixels=self.max_pixels, memory=memory)):
                     return
-            except ModelFault as fault:
+            except (ModelFault, GroundFault) as fault:
                 active.desk.committer.settle(prepared.job.id, fault, facts={})
             except DaemonFault as fault:
                 self._pause(fault)

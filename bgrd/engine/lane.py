@@ -21,11 +21,13 @@ from io import BufferedRandom
 from bgrd.delivery.beneath import PLACES_OWN, unusable
 from bgrd.engine.cage import Cage, enter
 from bgrd.engine.gauge import Gauge
-from bgrd.engine.loading import loaded
-from bgrd.engine.pipeline import Report, preload, process, verify
+from bgrd.engine.pipeline import Report, preload, process
+from bgrd.engine.stock import Stock
 from bgrd.engine.trace import behind, trace
 from bgrd.engine.wire import Answer, Channel, Drop, Faulted, Finished, Hashed, Hello, Load, Loaded, Work
-from bgrd.errors import ChangedFault, Fault, FileFault, FolderFault, InputFault, MemoryFault, ModelFault, UnknownFault
+from bgrd.errors import ChangedFault, Fault, FileFault, FolderFault, InputFault, MemoryFault, UnknownFault
+from bgrd.imaging.picture import Picture
+from bgrd.imaging.verify import verify
 from bgrd.job import Recipe
 from bgrd.kernel import die_with_parent, first_hole
 from bgrd.models.session import Session
@@ -45,8 +47,7 @@ class Lane:
         self._channel = channel
         self._cage = cage
         self._gauge = gauge
-        self._sessions: dict[str, tuple[Session, str]] = {}
-        self._refused: dict[str, str] = {}
+        self._stock = Stock()
         self._stage = ""
 
     def serve(self) -> None:
@@ -70,7 +71,7 @@ class Lane:
                 case Load():
                     self._load(message, descriptors)
                 case Drop():
-                    self._sessions.pop(message.model, None)
+                    self._stock.drop(message.model)
                 case Work():
                     self._work(message, descriptors)
                 case _:
@@ -89,7 +90,7 @@ class Lane:
 
     def _send_fault(self, job: int, model: str, fault: Fault, *, trace: str = "") -> None:
         if job == 0:
-            self._refused[model] = str(fault)
+            self._stock.refuse(model, fault)
         self._channel.send(
             Faulted(
                 job=job,
@@ -102,29 +103,27 @@ class Lane:
         )
 
     def _load(self, load: Load, descriptors: Sequence[int]) -> None:
-        """Read, hash, build and try a model."""
+        """Take a model or ground in and try it."""
         self._stage = "load"
         started = time.perf_counter()
         before = self._gauge.resident_bytes()
-        session, found = loaded(load, descriptors)
-        session.trial()
-        self._sessions[load.model] = (session, found)
-        self._refused.pop(load.model, None)
+        taken = self._stock.take(load, descriptors)
         passed("lane.loaded")
         self._channel.send(
             Loaded(
                 model=load.model,
-                sha256=found,
+                sha256=taken.sha256,
                 seconds=time.perf_counter() - started,
                 resident_bytes=max(0, self._gauge.resident_bytes() - before),
-                providers=session.providers,
-                notes=[note[:_TEXT_LIMIT] for note in session.notes],
+                providers=taken.providers,
+                notes=[note[:_TEXT_LIMIT] for note in taken.notes],
             )
         )
 
     def _work(self, work: Work, descriptors: list[int]) -> None:
         """Do one job: read and hash, ask, process, fsync, verify, report."""
-        session, model_sha256 = self._session(work.model)
+        session, model_sha256 = self._stock.model(work.model)
+        grounds, hashes = self._stock.grounds(work.grounds)
         self._gauge.reset_peak()
         source, *drafts = descriptors
         self._stage = "read"
@@ -134,28 +133,29 @@ class Lane:
         sha256 = hashlib.sha256(data).hexdigest()
         seconds = {"read": time.perf_counter() - started}
         passed("lane.read")
-        self._channel.send(Hashed(job=work.job, sha256=sha256, model_sha256=model_sha256))
+        self._channel.send(Hashed(job=work.job, sha256=sha256, model_sha256=model_sha256, grounds=hashes))
         passed("lane.hashed")
         if not self._told_to_go():
             return
         passed("lane.told")
         with _outbox_faults(), contextlib.ExitStack() as stack:
             files = [stack.enter_context(open(draft, "r+b", closefd=False)) for draft in drafts]
-            report = self._process(work, data, session, files, hole_at=hole_at)
+            report = self._process(work, data, session, files, hole_at=hole_at, grounds=grounds)
             seconds |= report.times | self._sync(files)
             written = self._verify(work, report, files, seconds)
         passed("lane.verified")
         self._channel.send(_finished(work, report, written, seconds, peak_bytes=self._gauge.peak_bytes()))
         passed("lane.reported")
 
-    def _session(self, model: str) -> tuple[Session, str]:
-        """Give a model's session and hash. Raises ModelFault with the reason it was refused for."""
-        if model not in self._sessions:
-            raise ModelFault(self._refused.get(model, f"model {model} is not loaded in this lane"))
-        return self._sessions[model]
-
     def _process(
-        self, work: Work, data: bytes, session: Session, files: Sequence[BufferedRandom], *, hole_at: int | None
+        self,
+        work: Work,
+        data: bytes,
+        session: Session,
+        files: Sequence[BufferedRandom],
+        *,
+        hole_at: int | None,
+        grounds: Sequence[Picture],
     ) -> Report:
         self._stage = "process"
         return process(
@@ -165,6 +165,7 @@ class Lane:
             max_pixels=work.max_pixels,
             accept_holes=work.accept_holes,
             hole_at=hole_at,
+            grounds=grounds,
             write=files.__getitem__,
         )
 
@@ -186,8 +187,8 @@ class Lane:
         self._stage = "verify"
         started = time.perf_counter()
         written = []
-        for file, product in zip(files, Recipe.from_json(work.recipe).products, strict=True):
-            verify(file, product, size=(report.width, report.height))
+        for file, product, size in zip(files, Recipe.from_json(work.recipe).products, report.sizes, strict=True):
+            verify(file, product, size=size)
             file.seek(0)
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             written.append((file.tell(), sha256))

@@ -10,12 +10,12 @@ from bgrd.errors import ModelFault
 from bgrd.models.session import Session
 from bgrd.models.spec import parse
 
-__all__ = ["loaded"]
+__all__ = ["contents", "loaded"]
 
 
 def loaded(load: Load, descriptors: Sequence[int]) -> tuple[Session, str]:
     """Build the session of the files `Load` brings; gives the SHA-256 of all their bytes too. Raises ModelFault."""
-    data, *weights = (_contents(descriptor) for descriptor in descriptors)
+    data, *weights = (contents(descriptor) for descriptor in descriptors)
     digest = hashlib.sha256(data)
     if load.sha256 not in {None, digest.hexdigest()}:
         text = f"the file of model {load.model} is damaged: sha256 is {digest.hexdigest()}, expected {load.sha256}"
@@ -34,6 +34,7 @@ def loaded(load: Load, descriptors: Sequence[int]) -> tuple[Session, str]:
     return session, digest.hexdigest()
 
 
-def _contents(descriptor: int) -> bytes:
+def contents(descriptor: int) -> bytes:
+    """Read an open file to its end, and leave it open."""
     with open(descriptor, "rb", closefd=False) as file:
         return file.read()

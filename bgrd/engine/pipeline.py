@@ -10,33 +10,28 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from PIL.PngImagePlugin import PngImageFile
-from PIL.WebPImagePlugin import WebPImageFile
 
 from bgrd.errors import MemoryFault, ModelFault, UnknownFault
-from bgrd.imaging.compose import compose
-from bgrd.imaging.decode import decode, from_image
+from bgrd.imaging.compose import compose, whole_opacity
+from bgrd.imaging.decode import decode
 from bgrd.imaging.decode import preload as preload_decoders
 from bgrd.imaging.encode import encode
 from bgrd.imaging.foreground import foreground
+from bgrd.imaging.frame import Box, subject_box
+from bgrd.imaging.ground import flattened
 from bgrd.imaging.matte import edge, matte, unrefined
 from bgrd.imaging.parts import tidied
 from bgrd.imaging.picture import Picture
 from bgrd.imaging.prepare import over_neutral, prepare
-from bgrd.imaging.quiet import quiet
 from bgrd.imaging.refine import refined
-from bgrd.imaging.room import has_room, most_bytes
-from bgrd.job import Product, Recipe
+from bgrd.job import Recipe
 from bgrd.models.session import Session
-from bgrd.models.spec import ModelSpec, parse
-from bgrd.models.store import find
+from bgrd.models.spec import ModelSpec
+from bgrd.product import Product
 from bgrd.steps import passed
 
 if TYPE_CHECKING:
@@ -44,14 +39,26 @@ if TYPE_CHECKING:
 
     from bgrd.imaging.foreground import Patch
 
-__all__ = ["MAX_PIXELS", "Begun", "Report", "begin", "cut_out", "finish", "preload", "process", "verify"]
+__all__ = [
+    "MAX_PIXELS",
+    "Begun",
+    "Report",
+    "begin",
+    "cleaned",
+    "finish",
+    "load_ground",
+    "opacity",
+    "preload",
+    "process",
+    "subject",
+]
 
 MAX_PIXELS = 250_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What became of a picture: its upright size, notes, seconds per stage, bytes per product."""
+    """What became of a picture: its upright size, notes, seconds per stage, bytes and size in pixels per product."""
 
     width: int
     height: int
@@ -59,6 +66,7 @@ class Report:
     notes: tuple[str, ...]
     times: dict[str, float]
     products: tuple[int, ...]
+    sizes: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,9 +93,12 @@ def process(
     max_pixels: int = MAX_PIXELS,
     accept_holes: bool = False,
     hole_at: int | None = None,
+    grounds: Sequence[Picture] = (),
     write: Callable[[int], BinaryIO],
 ) -> Report:
     """Turn a file's bytes into every product of the recipe; product i goes to the stream `write(i)` gives.
+
+    `grounds` are the recipe's pictures, from `load_ground`.
 
     Raises the faults of decoding, UnknownFault where the model fails on it, OSError where a stream does. The caller
     closes the streams.
@@ -104,7 +115,7 @@ def process(
         with _timed(begun.times, "infer"):
             outputs = session.run(begun.tensor)
         passed("lane.inferred")
-        return finish(begun, outputs, recipe=recipe, spec=session.spec, write=write)
+        return finish(begun, outputs, recipe=recipe, spec=session.spec, grounds=grounds, write=write)
     except ModelFault as fault:
         # The model has passed its trial: what it does to one picture must not stop the folder for all others.
         raise UnknownFault(str(fault)) from fault
@@ -130,24 +141,37 @@ def begin(
     return Begun(picture=picture, tensor=tensor, times=times)
 
 
+def load_ground(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Picture:
+    """Decode a picture that cut-outs stand on: upright and opaque. Raises the faults of decoding."""
+    picture = decode(data, max_pixels=max_pixels)
+    with _memory():
+        return flattened(picture)
+
+
 def finish(
     begun: Begun,
     outputs: Sequence[NDArray[Any]],
     *,
     recipe: Recipe,
     spec: ModelSpec,
+    grounds: Sequence[Picture] = (),
     write: Callable[[int], BinaryIO],
 ) -> Report:
     """Matte, refine, compose and encode: all that comes after the model. Uses up the picture's pixels."""
     times, picture = begun.times, begun.picture
-    alpha = _opacity(picture, outputs, recipe=recipe, spec=spec, times=times)
+    alpha = opacity(picture, outputs, recipe=recipe, spec=spec, times=times)
+    with _timed(times, "matte"), _memory():
+        box, notes = subject(picture, alpha, recipe.products)
     passed("lane.matted")
-    cleaned = _cleaned(picture, alpha, recipe=recipe, times=times)
-    sizes: list[int] = []
-    last = max((i for i, product in enumerate(recipe.products) if product.kind == "cutout"), default=-1)
+    patches = cleaned(picture, alpha, recipe=recipe, times=times)
+    bytes_written: list[int] = []
+    sizes: list[tuple[int, int]] = []
+    last = max((i for i, product in enumerate(recipe.products) if product.kind != "mask"), default=-1)
     for index, product in enumerate(recipe.products):
         with _timed(times, "compose"), _memory():
-            image = compose(picture, alpha, product, cleaned=cleaned, consume=index == last)
+            image = compose(
+                picture, alpha, product, subject=box, grounds=grounds, cleaned=patches, consume=index == last
+            )
         passed("lane.composed")
         with _timed(times, "encode"):
             stream = write(index)
@@ -162,7 +186,8 @@ def finish(
                 metadata=recipe.metadata,
             )
             stream.flush()
-            sizes.append(stream.tell() - start)
+            bytes_written.append(stream.tell() - start)
+            sizes.append(image.size)
         passed("lane.encoded")
         del image
     width, height = alpha.size
@@ -170,72 +195,22 @@ def finish(
         width=width,
         height=height,
         format=picture.format,
-        notes=picture.notes,
+        notes=(*picture.notes, *notes),
         times=times,
-        products=tuple(sizes),
+        products=tuple(bytes_written),
+        sizes=tuple(sizes),
     )
 
 
-def verify(stream: BinaryIO, product: Product, *, size: tuple[int, int]) -> None:
-    """Decode a written product to its last pixel; raises UnknownFault unless it is what was meant to be written."""
-    stream.seek(0)
-    wanted = "L" if product.kind == "mask" else "RGB" if product.colour is not None else "RGBA"
-    try:
-        with _memory(), quiet():
-            image = PngImageFile(stream) if product.format == "png" else WebPImageFile(stream)
-            image.load()
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        if not has_room(most_bytes(size, product.format.upper())):  # a decoder that gets no memory calls it damage
-            message = "There is not enough memory to check the result."
-            raise MemoryFault(message) from error
-        message = "The result could not be read back after writing."
-        raise UnknownFault(message) from error
-    if image.size != size or image.mode not in {wanted, "RGB" if product.format == "webp" else wanted}:
-        message = f"The result read back is {image.size} {image.mode}, not {size} {wanted}."
-        raise UnknownFault(message)
+def subject(picture: Picture, alpha: Image.Image, products: Sequence[Product]) -> tuple[Box | None, tuple[str, ...]]:
+    """Give the box of the subject where a product is trimmed to it, and a note where there is nothing to trim to."""
+    if not any(product.frame.trim and product.kind in {"cutout", "mask"} for product in products):
+        return None, ()
+    box = subject_box(whole_opacity(picture, alpha))
+    return box, () if box is not None else ("No subject was found, so nothing was trimmed.",)
 
 
-def cut_out(image: Image.Image | bytes | Path | NDArray[Any], recipe: Recipe | None = None) -> Image.Image:
-    """Cut the subject out of one picture: the first product of `recipe`, the same pixels as the daemon's.
-
-    Takes a Pillow image, a file's bytes, a path, or an array (h, w), (h, w, 3) or (h, w, 4) of uint8. The model is
-    the built-in one and stays in memory. Raises the faults of decoding and of the model.
-    """
-    recipe = recipe or Recipe()
-    session = _session(recipe.model)
-    picture = _taken(image)
-    tensor = prepare(picture.image, session.spec, alpha=picture.alpha, dtype=session.element_type)
-    alpha = _opacity(picture, session.run(tensor), recipe=recipe, spec=session.spec, times={})
-    cleaned = _cleaned(picture, alpha, recipe=recipe, times={})
-    result = compose(picture, alpha, recipe.products[0], cleaned=cleaned, consume=True)
-    if picture.icc:
-        result.info["icc_profile"] = picture.icc
-    return result
-
-
-def _taken(image: Image.Image | bytes | Path | NDArray[Any]) -> Picture:
-    if isinstance(image, Path):
-        image = image.read_bytes()
-    if isinstance(image, bytes):
-        return decode(image, max_pixels=MAX_PIXELS)
-    if isinstance(image, np.ndarray):
-        image = Image.fromarray(image)
-    return from_image(image, max_pixels=MAX_PIXELS)
-
-
-@lru_cache(maxsize=1)
-def _session(name: str) -> Session:
-    """Load a model for the library's face; one thread, as in a lane, so that the pixels are the same."""
-    choice = find(name, custom={}, directory=Path())
-    spec = parse(choice.spec, where=name) if choice.spec else None
-    data, *weights = (path.read_bytes() for path in choice.files)
-    external = dict(zip(choice.external, weights, strict=True))
-    session = Session(data, spec=spec, threads=1, name=name, external=external)
-    session.trial()
-    return session
-
-
-def _opacity(
+def opacity(
     picture: Picture, outputs: Sequence[NDArray[Any]], *, recipe: Recipe, spec: ModelSpec, times: dict[str, float]
 ) -> Image.Image:
     """Give the opacity of every pixel of the picture as the model and the recipe have it (L)."""
@@ -254,10 +229,11 @@ def _opacity(
         return edge(mask, threshold=recipe.threshold, feather=recipe.feather)
 
 
-def _cleaned(picture: Picture, alpha: Image.Image, *, recipe: Recipe, times: dict[str, float]) -> list[Patch]:
+def cleaned(picture: Picture, alpha: Image.Image, *, recipe: Recipe, times: dict[str, float]) -> list[Patch]:
     """Give the subject's own colours where the recipe and a product want them."""
     with _timed(times, "clean"), _memory():
-        if not recipe.clean_colours or all(product.kind == "mask" for product in recipe.products):
+        shown = any(product.kind in {"cutout", "compare"} for product in recipe.products)
+        if not (recipe.clean_colours and shown):
             return []
         return foreground(picture.image, alpha, picture.alpha)
 

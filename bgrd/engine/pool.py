@@ -11,17 +11,17 @@ That one has to live as long as they do: PR_SET_PDEATHSIG follows the thread tha
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from bgrd.engine import blame
 from bgrd.engine.capacity import Limits
 from bgrd.engine.listener import PoolEvents
 from bgrd.engine.process import BURY_SECONDS, LaneProcess, Leaving, kernel_oom_kills, start_lane
 from bgrd.engine.scrutiny import harmless, objection
-from bgrd.engine.slot import Assignment, Slot
+from bgrd.engine.slot import Assignment, Slot, best
+from bgrd.engine.supply import Need
 from bgrd.engine.wire import Answer, Faulted, Finished, Hashed, Hello, Loaded, Message, WireError, close_all
 from bgrd.errors import FAULTS, DaemonFault, Fault, MemoryFault, UnknownFault
-from bgrd.job import ModelChoice
 
 __all__ = ["Assignment", "Limits", "Pool", "PoolEvents"]
 
@@ -80,15 +80,14 @@ class Pool:
     def submit(self, assignment: Assignment) -> bool:
         """Start the job in the best lane; False where none is free, or an `alone` job has to wait for the others.
 
-        Raises DaemonFault when no lane can be started, ModelFault when the model's file cannot be read.
+        Raises DaemonFault when no lane can be started, ModelFault or GroundFault when a file it needs cannot be read.
         """
         if self.free < 1 or (assignment.alone and self.busy):
             return False
-        if assignment.alone:
-            self._let_go()  # what earlier pictures left in a lane is not to be this one's undoing
+        for idle in list(self._slots.values()) if assignment.alone else ():
+            self._remove(idle, kill=False)  # what earlier pictures left in a lane is not to be this one's undoing
         slot = self._choose(assignment.model.name)
-        if not slot.holds(assignment.model.name):
-            slot.load(assignment.model, self.limits)
+        self._supply(slot, assignment.needs)
         slot.assignment = assignment
         slot.confine(self.limits, memory_bytes=self.limits.memory_bytes)
         self._go_on(slot)
@@ -108,18 +107,18 @@ class Pool:
         else:
             self._release(slot)
 
-    def warm(self, model: ModelChoice) -> bool:
-        """Load a model into a lane for its trial run; False where no lane is free now. Raises as `submit`."""
+    def warm(self, *needs: Need) -> bool:
+        """Load a model, then its folder's grounds, for a trial; False where no lane is free now. Raises as `submit`."""
         if self.free < 1:
             return False
-        slot = self._choose(model.name)
-        if slot.holds(model.name):
-            known = Loaded(model=model.name, sha256=model.sha256 or "", seconds=0.0, resident_bytes=0)
+        slot = self._choose(needs[0].name)
+        for name in [need.name for need in needs if slot.holds(need.name)]:
+            known = Loaded(model=name, sha256="", seconds=0.0, resident_bytes=0)
             self._events.model_loaded(known, slot.process.pid)
-            return True
-        slot.confine(self.limits, memory_bytes=self.limits.memory_bytes)
-        slot.load(model, self.limits)
-        self._go_on(slot)
+        if slot.lacked(needs):
+            slot.confine(self.limits, memory_bytes=self.limits.memory_bytes)
+            self._supply(slot, needs)
+            self._go_on(slot)
         return True
 
     def handle(self, fileno: int) -> None:
@@ -222,14 +221,18 @@ class Pool:
         return next((slot for slot in self._slots.values() if slot.job == job), None)
 
     def _choose(self, model: str) -> Slot:
-        """Prefer an idle lane that holds the model, then a new lane, then any idle one."""
+        """Choose the best idle lane, or begin one."""
         idle = [slot for slot in self._slots.values() if slot.idle]
-        for slot in idle:
-            if slot.holds(model):
-                return slot
-        if len(self._slots) < self.limits.lanes:
-            return self._begin()
-        return min(idle, key=lambda slot: (len(slot.models), slot.idle_since))
+        return best(idle, model, more=len(self._slots) < self.limits.lanes) or self._begin()
+
+    def _supply(self, slot: Slot, needs: Sequence[Need]) -> None:
+        """Have the lane load what it lacks. Raises as `submit`; what was sent before is under way then."""
+        try:
+            for need in slot.lacked(needs):
+                slot.load(need, self.limits)
+        except Fault:
+            self._go_on(slot)
+            raise
 
     def _begin(self) -> Slot:
         try:
@@ -252,8 +255,9 @@ class Pool:
         if message.job == 0:
             slot.loading.remove(message.model)
             self._go_on(slot)
-            self._events.model_faulted(message.model, fault)
+            self._events.model_faulted(message.model, slot.of_ground(fault, message.model))
             return
+        fault = slot.of_ground(fault)
         limit = self.memory_limit(alone=slot.alone)
         self._release(slot)
         if isinstance(fault, MemoryFault):
@@ -280,7 +284,7 @@ class Pool:
         """Kill and remove a lane; its job gets the fault, or where a model was being loaded that model does."""
         self._remove(slot, kill=True)
         if slot.loading:
-            fault = blame.while_loading(slot.loading[0], fault)
+            fault = slot.of_ground(blame.while_loading(slot.loading[0], fault), slot.loading[0])
         for model in slot.loading:
             self._events.model_faulted(model, fault)
         if slot.job is not None:
@@ -294,7 +298,3 @@ class Pool:
         if kill:
             slot.process.kill()
         self._leaving.add(slot.process)
-
-    def _let_go(self) -> None:
-        for slot in [slot for slot in self._slots.values() if slot.idle]:
-            self._remove(slot, kill=False)

@@ -15,6 +15,7 @@ from bgrd.errors import (
     FileFault,
     FolderFault,
     FormatFault,
+    GroundFault,
     IncompleteFault,
     InputFault,
     MemoryFault,
@@ -23,6 +24,7 @@ from bgrd.errors import (
     UnknownFault,
 )
 from bgrd.escape import line
+from bgrd.job import ModelChoice
 
 __all__ = ["harmless", "objection"]
 
@@ -47,7 +49,8 @@ def objection(message: Message, slot: Slot) -> str:
             fits = message.model in slot.loading and _are_hashes(message.sha256)
         case Hashed():
             fits = message.job == slot.job and slot.stage == "read"
-            fits = fits and _are_hashes(message.sha256, message.model_sha256)
+            fits = fits and _are_hashes(message.sha256, message.model_sha256, *message.grounds)
+            fits = fits and slot.assignment is not None and len(message.grounds) == len(slot.assignment.grounds)
         case Finished():
             fits = message.job == slot.job and slot.stage == "work" and _has_all_products(message, slot)
         case Faulted(job=0):
@@ -88,8 +91,10 @@ def _has_all_products(message: Finished, slot: Slot) -> bool:
 
 def _may_say(kind: str, slot: Slot) -> bool:
     """Whether a lane can have met this kind of fault: what is the daemon's or its own end only the parent can tell."""
-    if kind == ModelFault.kind:  # it never took the one it was sent
-        return slot.stage == "read" and slot.assignment is not None and slot.assignment.model.name not in slot.models
+    if kind in {ModelFault.kind, GroundFault.kind}:  # it never took the one it was sent
+        needs = () if slot.assignment is None else slot.assignment.needs
+        kinds = (ModelFault.kind if isinstance(need, ModelChoice) else GroundFault.kind for need in slot.lacked(needs))
+        return slot.stage == "read" and kind in kinds
     return slot.stage != "load" and kind in _ANYWHERE | _IN_STAGE.get(slot.stage, frozenset())
 
 

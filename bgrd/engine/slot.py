@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from bgrd.engine.capacity import Limits
 from bgrd.engine.process import LaneProcess
+from bgrd.engine.supply import Need, ground_fault, open_need
 from bgrd.engine.wire import Answer, Drop, Hello, Load, Work
-from bgrd.errors import SHORTAGES, DaemonFault, ModelFault
-from bgrd.job import ModelChoice
+from bgrd.errors import Fault, GroundFault
+from bgrd.job import GroundChoice, ModelChoice
 from bgrd.kernel import blocked_in_file_call
-from bgrd.question import ask, dispose
+from bgrd.question import dispose
 
-__all__ = ["Assignment", "Slot", "Stage"]
+__all__ = ["Assignment", "Slot", "Stage", "best"]
 
 _START_SECONDS = 120.0
 """How long a lane may take to start and load its model before it counts as hung."""
@@ -35,11 +37,19 @@ class Assignment:
     model: ModelChoice
     descriptors: tuple[int, ...]
     alone: bool = False
+    grounds: tuple[GroundChoice, ...] = ()
+
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """What the lane has to hold."""
+        return (self.model, *self.grounds)
 
 
 @dataclass(slots=True)
 class Slot:
-    """A lane's state. `models` are those it holds with their bytes, the one used longest ago first.
+    """A lane's state. `models` are those it holds with their bytes, the one used longest ago first; grounds too.
+
+    `places` are the paths of the grounds it was sent, by the names it knows them by.
 
     `stage` is what it does: nothing, loading a model, reading the source, waiting for the parent's answer to the
     hash, or working. Each but the first has a deadline.
@@ -51,6 +61,7 @@ class Slot:
     greeted: bool = False
     models: dict[str, int] = field(default_factory=dict)
     loading: list[str] = field(default_factory=list)
+    places: dict[str, Path] = field(default_factory=dict)
     assignment: Assignment | None = None
     stage: Stage = "idle"
     deadline: float | None = None
@@ -119,31 +130,49 @@ class Slot:
         except BlockingIOError:
             self.process.kill()  # it reads nothing: waiting for it would hold up everybody
 
-    def load(self, model: ModelChoice, limits: Limits) -> None:
-        """Send a model's files as descriptors. Raises ModelFault where one cannot be read, DaemonFault as `open`."""
-        message = Load(
-            model=model.name,
-            sha256=model.sha256,
-            spec=model.spec,
-            threads=limits.threads,
-            external=list(model.external),
-            providers=list(limits.providers),
-            fallback=limits.provider_fallback,
-        )
+    def lacked(self, needs: Sequence[Need]) -> list[Need]:
+        """Give those that are neither held nor being loaded."""
+        return [need for need in needs if not self.holds(need.name)]
+
+    def load(self, need: Need, limits: Limits) -> None:
+        """Send the files of a model or ground as descriptors. Raises ModelFault or GroundFault, DaemonFault."""
+        message = Load(model=need.name, sha256=None, spec=None, threads=limits.threads)
+        if isinstance(need, ModelChoice):
+            message = replace(
+                message,
+                sha256=need.sha256,
+                spec=need.spec,
+                external=list(need.external),
+                providers=list(limits.providers),
+                fallback=limits.provider_fallback,
+            )
+        else:
+            message = replace(message, ground=need.max_pixels)
+            self.places[need.name] = need.path
         with ExitStack() as opened:
             descriptors = []
-            for path in model.files:
-                descriptor = _open_model(model, path)
+            for path in need.files:
+                descriptor = open_need(need, path)
                 # Some file systems ask their server when a file is closed.
                 opened.callback(dispose, partial(os.close, descriptor))
                 descriptors.append(descriptor)
-            self.loading.append(model.name)
+            self.loading.append(need.name)
             self.send(message, tuple(descriptors))
 
+    def of_ground(self, fault: Fault, name: str = "") -> Fault:
+        """Give a fault that a lane told of a ground with the picture's path, which it does not know; others as is.
+
+        Without a name it is of the first that the lane's job lacks.
+        """
+        if not name and isinstance(fault, GroundFault) and self.assignment is not None:
+            name = next((need.name for need in self.lacked(self.assignment.grounds)), "")
+        return ground_fault(self.places[name], fault) if name in self.places else fault
+
     def finish(self) -> None:
-        """Take the job off; the model it used is the last to be shed."""
-        if self.assignment is not None and (name := self.assignment.model.name) in self.models:
-            self.models[name] = self.models.pop(name)
+        """Take the job off; the model it used, and what its cut-outs stand on, are the last to be shed."""
+        for need in () if self.assignment is None else self.assignment.needs:
+            if need.name in self.models:
+                self.models[need.name] = self.models.pop(need.name)
         self.assignment = None
 
     def shed(self, share_bytes: int) -> None:
@@ -154,13 +183,9 @@ class Slot:
             self.send(Drop(model=oldest))
 
 
-def _open_model(model: ModelChoice, path: Path) -> int:
-    try:
-        return ask(path, lambda: os.open(path, os.O_RDONLY | os.O_CLOEXEC), unwanted=os.close)
-    except OSError as error:
-        reason = error.strerror or os.strerror(error.errno or 0)
-        if error.errno in SHORTAGES:
-            text = f"bgrd is short of system resources: {reason}"
-            raise DaemonFault(text) from error
-        text = f"the file of model {model.name} cannot be read: {path}: {reason}"
-        raise ModelFault(text) from error
+def best(idle: Sequence[Slot], model: str, *, more: bool) -> Slot | None:
+    """Choose among idle lanes: one that holds the model, none where there may be `more`, else the least laden."""
+    for slot in idle:
+        if slot.holds(model):
+            return slot
+    return None if more else min(idle, key=lambda slot: (len(slot.models), slot.idle_since))

@@ -1,6 +1,6 @@
 """Messages and descriptors between parent and lane: one JSON object a packet over a Unix socket pair.
 
-No picture byte and no path travels here: sources, results and model files go as open descriptors
+No picture byte and no path travels here: sources, results, models and grounds go as open descriptors
 (SCM_RIGHTS). A packet is at most 64 KiB; SOCK_SEQPACKET keeps packets whole.
 """
 
@@ -46,7 +46,9 @@ class Load:
     """Parent: take this model (descriptors: its file, then those of its weights), check it and run it once.
 
     `sha256` is what the file's has to be. `external` are the names by which the model calls its files of weights.
-    `providers` are short names, none stands for auto, see `models.providers`.
+    `providers` are short names, none stands for auto, see `models.providers`. With `ground` it is a picture of at most
+    so many pixels for cut-outs to stand on; it is held, dropped and faulted as models are, by a name that tells nothing
+    of its path.
     """
 
     model: str
@@ -56,6 +58,7 @@ class Load:
     external: list[str] = field(default_factory=list)
     providers: list[str] = field(default_factory=list)
     fallback: bool = False
+    ground: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +70,10 @@ class Drop:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """Parent: one job (descriptors: the source, then a result file for each product)."""
+    """Parent: one job (descriptors: the source, then a result file for each product).
+
+    `grounds` are the names of the recipe's pictures.
+    """
 
     job: int
     model: str
@@ -76,6 +82,7 @@ class Work:
     max_pixels: int
     memory_bytes: int
     accept_holes: bool = False
+    grounds: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,11 +120,12 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hashed:
-    """Lane: the source is read; this is the SHA-256 of its bytes. Waits for `Answer`."""
+    """Lane: the source is read; this is the SHA-256 of its bytes, of the model's, the grounds'. Waits for `Answer`."""
 
     job: int
     sha256: str
     model_sha256: str
+    grounds: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,7 +202,11 @@ class Channel:
         Raises OSError when the connection broke, WireError for anything that is not exactly a message: a lane that
         was taken over by a hostile picture may send what it likes.
         """
-        packet, descriptors, flags, _address = socket.recv_fds(self._socket, _PACKET_BYTES, _DESCRIPTORS)
+        try:
+            packet, descriptors, flags, _address = socket.recv_fds(self._socket, _PACKET_BYTES, _DESCRIPTORS)
+        except ConnectionResetError:
+            # It ended with something of ours unread. The kernel says so first, once, and has what it sent before still.
+            packet, descriptors, flags, _address = socket.recv_fds(self._socket, _PACKET_BYTES, _DESCRIPTORS)
         for descriptor in descriptors:
             os.set_inheritable(descriptor, False)  # noqa: FBT003 - its only form; recv_fds loses MSG_CMSG_CLOEXEC
         try:

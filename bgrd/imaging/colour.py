@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageCms
 
-__all__ = ["Coloured", "to_rgb"]
+__all__ = ["Coloured", "between_profiles", "to_rgb"]
 
 _BAND_PIXELS = 4 * 2**20
 """Deep pictures are reduced so many pixels at a time, so that no wide array of the whole picture exists."""
@@ -48,6 +48,21 @@ def to_rgb(image: Image.Image, *, icc: bytes | None, bits: int) -> Coloured:
         notes.append("The colour profile is damaged and was ignored.")
     image, kept = _to_srgb(image, icc, space=space, notes=notes)
     return Coloured(image=image, alpha=_or_none(alpha), icc=icc if kept else None, notes=tuple(notes))
+
+
+def between_profiles(image: Image.Image, icc: bytes | None, wanted: bytes | None) -> Image.Image:
+    """Give an RGB image of one profile in the colours of another; None is sRGB. As it is where that cannot be done."""
+    if icc == wanted:
+        return image
+    try:
+        found, sought = (
+            ImageCms.ImageCmsProfile(io.BytesIO(profile)) if profile else ImageCms.createProfile("sRGB")
+            for profile in (icc, wanted)
+        )
+        converted = ImageCms.profileToProfile(image, found, sought, outputMode="RGB")
+    except (ImageCms.PyCMSError, ValueError, OSError):
+        return image
+    return converted or image
 
 
 def _or_none(alpha: Image.Image | None) -> Image.Image | None:

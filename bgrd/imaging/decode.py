@@ -11,6 +11,7 @@ import io
 import math
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, BinaryIO
 
 from PIL import ExifTags, Image, features
 from PIL.AvifImagePlugin import AvifImageFile
@@ -31,7 +32,10 @@ from bgrd.imaging.metadata import BROKEN_METADATA, MOST_EXIF_BYTES, kept_exif
 from bgrd.imaging.picture import Picture
 from bgrd.imaging.room import rarer
 
-__all__ = ["decode", "from_image", "preload", "sniff"]
+if TYPE_CHECKING:
+    from bgrd.product import Format
+
+__all__ = ["decode", "from_image", "preload", "read_back", "sniff"]
 
 _HEAD_BYTES = 64
 _MOST_DPI = 100_000.0
@@ -93,6 +97,14 @@ def preload() -> None:
     """Load the decoders that wait for their first picture, where they are installed."""
     with suppress(InputFault):
         _heif_reader()
+
+
+def read_back(stream: BinaryIO, format: Format) -> Image.Image:  # noqa: A002 - the word for it everywhere here
+    """Decode to the last pixel what was written in this format. Raises what Pillow does."""
+    # libtiff would be given the descriptor, and a lane may not do with it what that does.
+    image = _READERS[format.upper()](io.BytesIO(stream.read()) if format == "tiff" else stream)
+    image.load()
+    return image
 
 
 def from_image(image: Image.Image, *, max_pixels: int) -> Picture:

@@ -4,39 +4,73 @@ from __future__ import annotations
 
 import struct
 import zlib
-from typing import TYPE_CHECKING, Any, BinaryIO
+from io import RawIOBase
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
 
 # Each writer registers itself on import: `save` would otherwise import every format Pillow has.
-from PIL import Image, PngImagePlugin, WebPImagePlugin
+from PIL import AvifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin, features
 
-from bgrd.errors import InputFault, MemoryFault
+from bgrd.errors import InputFault, MemoryFault, UnknownFault
 from bgrd.imaging.metadata import without_location
 from bgrd.imaging.room import has_room, most_bytes
+from bgrd.imaging.strips import write_tiff
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from bgrd.job import Metadata, Product
+    from bgrd.job import Metadata
+    from bgrd.product import Format, Product
 
-__all__ = ["encode"]
+__all__ = ["encode", "missing_encoder"]
 
-_MOST_WEBP_SIDE = 16383
 _SHORT = "There is not enough memory to encode this picture."
 _QUICK_LEVEL = 3
 """Up to this level PNG rows are filtered by the row above only.
 
 12 million pixels at level 1: 0.43 s instead of 0.96 s, and 4 % smaller. Pillow tries all five filters on every row,
-which pays from level 4 on.
+which pays from level 4 on. A JPEG is written in one pass up to this level, without tables of its own.
 """
 
+_MOST_SIDES: dict[Format, int] = {"webp": 16_383, "jpeg": 65_500, "avif": 32_768}
+"""What a format, or its encoder, holds at most."""
+
+_NAMES: dict[Format, str] = {"webp": "WebP", "jpeg": "JPEG", "avif": "AVIF"}
+_FULL_COLOUR = 90
+"""From this quality on JPEG and AVIF keep a colour for each pixel: on a plain ground halved ones show at the edge."""
+
+_USUAL_QUALITY: dict[Format, int] = {"jpeg": 90, "avif": 85}
+_MOST_SEGMENT_BYTES = 65_533
 _BAND_BYTES = 2**20
 _FILTER_UP = 2
 _COLOUR_TYPES = {"L": 0, "RGB": 2, "RGBA": 6}
-_FORMATS = {"png": PngImagePlugin.PngImageFile.format, "webp": WebPImagePlugin.WebPImageFile.format}
+_FORMATS: dict[Format, str] = {
+    "png": PngImagePlugin.PngImageFile.format,
+    "webp": WebPImagePlugin.WebPImageFile.format,
+    "avif": AvifImagePlugin.AvifImageFile.format,
+    "jpeg": JpegImagePlugin.JpegImageFile.format,
+}
+
+
+class _Sink(RawIOBase):
+    """A stream without its descriptor: Pillow would give that to encoders which do not tell what the disk said."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def write(self, body: Any, /) -> int:
+        """Pass on."""
+        return self._stream.write(body)
+
+
+def missing_encoder(format: Format) -> str:  # noqa: A002 - the word for it everywhere here
+    """Say that the Pillow installed here cannot write a format; empty where it can."""
+    if format in {"avif", "webp"} and not features.check(format):
+        return f"{_NAMES[format]} cannot be written by the Pillow installed here."
+    return ""
 
 
 def encode(
@@ -49,43 +83,83 @@ def encode(
     dpi: tuple[float, float] | None = None,
     metadata: Metadata = "no-location",
 ) -> None:
-    """Write `image` to `stream` as the product says.
+    """Write `image` to `stream` as the product says; a TIFF to its beginning.
 
     The colour profile is kept always, or colours would change (a mask has none); EXIF and resolution follow
-    `metadata`. Raises OSError where the stream does, InputFault where the format cannot hold the picture.
+    `metadata`, the resolution where the format has a place for it. Raises OSError where the stream does, InputFault
+    where the format cannot hold the picture.
     """
     options: dict[str, Any] = {}
     if icc and image.mode != "L":
         options["icc_profile"] = icc
     if metadata != "none":
         kept = without_location(exif) if exif and metadata == "no-location" else exif
-        options |= {"exif": kept} if kept else {}
-        options |= {"dpi": dpi} if dpi and product.format == "png" else {}
+        options |= {"exif": kept} if kept and _holds(product.format, kept) else {}
+        options |= {"dpi": dpi} if dpi and product.format in {"png", "tiff", "jpeg"} else {}
     # Pillow would write what a picture's `info` says where an option is absent.
     image.info.clear()
     try:
-        if product.format == "webp":
-            image.save(stream, format=_FORMATS["webp"], **options, **_webp_options(image, product))
-        elif product.level <= _QUICK_LEVEL:
-            _write_png(image, stream, product.level, options)
-        else:
-            image.save(stream, format=_FORMATS["png"], compress_level=product.level, **options)
+        _write(image, stream, product, options)
     except MemoryError as error:
         raise MemoryFault(_SHORT) from error
     except (OSError, ValueError, RuntimeError) as error:
         # An encoder that gets no memory says that it failed. What the stream raises has a number.
-        if getattr(error, "errno", None) is not None or has_room(most_bytes(image.size, product.format.upper())):
+        if getattr(error, "errno", None) is not None or has_room(_most_bytes(image, product)):
             raise
         raise MemoryFault(_SHORT) from error
 
 
-def _webp_options(image: Image.Image, product: Product) -> dict[str, Any]:
-    if max(image.size) > _MOST_WEBP_SIDE:
-        message = f"WebP holds at most {_MOST_WEBP_SIDE} pixels a side; this picture is {image.width} x {image.height}."
+def _holds(format: Format, exif: bytes) -> bool:  # noqa: A002 - as above
+    """Say whether a format has room for so much EXIF: a JPEG has one segment for it."""
+    return format != "jpeg" or len(exif) <= _MOST_SEGMENT_BYTES
+
+
+def _write(image: Image.Image, stream: BinaryIO, product: Product, options: dict[str, Any]) -> None:
+    most = _MOST_SIDES.get(product.format, 2**31)
+    if max(image.size) > most:
+        name = _NAMES[product.format]
+        message = f"{name} holds at most {most} pixels a side; this result is {image.width} x {image.height}."
         raise InputFault(message)
-    options: dict[str, Any] = {"method": product.level, "lossless": product.quality is None}
-    # Lossless `quality` is effort; 0 keeps level the one setting of effort.
-    return options | {"quality": product.quality or 0}
+    if missing := missing_encoder(product.format):
+        raise UnknownFault(missing)
+    if product.format == "avif" and not has_room(_most_bytes(image, product)):
+        raise MemoryFault(_SHORT)  # its encoder would end the process somewhere in the middle
+    if product.format == "tiff":
+        write_tiff(image, stream, product.level, options)
+    elif product.format == "png" and product.level <= _QUICK_LEVEL:
+        _write_png(image, stream, product.level, options)
+    else:
+        image.save(cast("BinaryIO", _Sink(stream)), format=_FORMATS[product.format], **options, **_options(product))
+
+
+def _most_bytes(image: Image.Image, product: Product) -> int:
+    full = "full " if product.format == "avif" and (product.quality or 0) >= _FULL_COLOUR else ""
+    return most_bytes(image.size, f"new {full}{product.format}")
+
+
+def _options(product: Product) -> dict[str, Any]:
+    """Give what Pillow's writer of the format wants to be told."""
+    quality = product.quality or _USUAL_QUALITY.get(product.format, 0)
+    match product.format:
+        case "webp":
+            # Lossless `quality` is effort; 0 keeps level the one setting of effort.
+            return {"method": product.level, "lossless": product.quality is None, "quality": quality}
+        case "jpeg":
+            return {
+                "quality": quality,
+                "optimize": product.level > _QUICK_LEVEL,
+                "subsampling": 0 if quality >= _FULL_COLOUR else 2,
+            }
+        case "avif":
+            return {
+                "quality": quality,
+                "speed": 10 - product.level,
+                "subsampling": "4:4:4" if quality >= _FULL_COLOUR else "4:2:0",
+                # A lane has its threads, and others have theirs.
+                "max_threads": 1,
+            }
+        case _:
+            return {"compress_level": product.level}
 
 
 def _write_png(image: Image.Image, stream: BinaryIO, level: int, options: dict[str, Any]) -> None:

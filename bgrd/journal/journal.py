@@ -134,7 +134,7 @@ class Journal:
         return self.counts().get(folder, {}).get(State.READY, 0)
 
     def release(self, folder: str) -> int:
-        """Make ready what waits with kind folder, unavailable or model, and give the number."""
+        """Make ready what waits with kind folder, unavailable, model or ground, and give the number."""
         now = self._clock()
         return self._database.write(lambda tables: turns.release(tables, folder, now=now))
 

@@ -146,7 +146,7 @@ def release(tables: Tables, folder: str, *, now: float) -> int:
     return tables.run(
         """
         UPDATE job SET state = 'ready', due = 0, wait_seconds = 0, changed = ?
-        WHERE state = 'waiting' AND folder = ? AND kind IN ('folder', 'unavailable', 'model')
+        WHERE state = 'waiting' AND folder = ? AND kind IN ('folder', 'unavailable', 'model', 'ground')
         """,
         now,
         folder,

@@ -1,0 +1,71 @@
+"""What a lane holds from job to job: its models, and the pictures cut-outs stand on; and why it refused others."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from bgrd.engine.loading import contents, loaded
+from bgrd.engine.pipeline import load_ground
+from bgrd.engine.wire import Load
+from bgrd.errors import Fault, GroundFault, ModelFault
+from bgrd.imaging.picture import Picture
+from bgrd.models.session import Session
+
+__all__ = ["Stock", "Taken"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What was taken in: the hash of its files, and of a model what it runs on."""
+
+    sha256: str
+    providers: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+class Stock:
+    """Models and grounds by the names the parent gave them, each with the hex SHA-256 of its file."""
+
+    def __init__(self) -> None:
+        self._models: dict[str, tuple[Session, str]] = {}
+        self._grounds: dict[str, tuple[Picture, str]] = {}
+        self._refused: dict[str, str] = {}
+
+    def take(self, load: Load, descriptors: Sequence[int]) -> Taken:
+        """Build and try a model, or decode a ground, from its open files. Raises Fault."""
+        if load.ground:
+            data = contents(descriptors[0])
+            taken = Taken(sha256=hashlib.sha256(data).hexdigest())
+            self._grounds[load.model] = (load_ground(data, max_pixels=load.ground), taken.sha256)
+        else:
+            session, sha256 = loaded(load, descriptors)
+            session.trial()
+            taken = Taken(sha256=sha256, providers=session.providers, notes=session.notes)
+            self._models[load.model] = (session, sha256)
+        self._refused.pop(load.model, None)
+        return taken
+
+    def refuse(self, name: str, fault: Fault) -> None:
+        """Keep why something could not be taken, for the jobs that want it."""
+        self._refused[name] = str(fault)
+
+    def drop(self, name: str) -> None:
+        """Give the memory of a model or ground back."""
+        self._models.pop(name, None)
+        self._grounds.pop(name, None)
+
+    def model(self, name: str) -> tuple[Session, str]:
+        """Give a model's session and hash. Raises ModelFault with the reason it was refused for."""
+        if name not in self._models:
+            raise ModelFault(self._refused.get(name, f"model {name} is not loaded in this lane"))
+        return self._models[name]
+
+    def grounds(self, names: Sequence[str]) -> tuple[list[Picture], list[str]]:
+        """Give pictures and their hashes. Raises GroundFault with the reason one was refused for."""
+        for name in names:
+            if name not in self._grounds:
+                raise GroundFault(self._refused.get(name, "it is not loaded in this lane"))
+        held = [self._grounds[name] for name in names]
+        return [picture for picture, _sha256 in held], [sha256 for _picture, sha256 in held]

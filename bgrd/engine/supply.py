@@ -1,0 +1,96 @@
+"""What a lane has to hold before it can work on a job: a model and the pictures cut-outs stand on, as files."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bgrd.errors import SHORTAGES, DaemonFault, Fault, GroundFault, ModelFault
+from bgrd.escape import shown
+from bgrd.job import GroundChoice, ModelChoice, Recipe
+from bgrd.question import ask
+
+__all__ = ["Need", "find_grounds", "ground_fault", "open_need"]
+
+Need = ModelChoice | GroundChoice
+
+# A pipe that somebody put there is not waited for.
+_OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+
+
+def find_grounds(recipe: Recipe, *, max_pixels: int) -> tuple[GroundChoice, ...]:
+    """Look the recipe's pictures up, as they are now.
+
+    Raises GroundFault where one is not there, is no file or does not answer, DaemonFault where bgrd is short of what it
+    takes to look. Whether it is a picture only a lane can tell.
+    """
+    return tuple(_found(path, max_pixels) for path in recipe.grounds)
+
+
+def open_need(need: Need, path: Path) -> int:
+    """Open one of the `files` of a model or ground; the receiver closes it.
+
+    Raises ModelFault or GroundFault, DaemonFault.
+    """
+    if isinstance(need, GroundChoice):
+        with _faults(path):
+            return ask(path, lambda: _opened(path), unwanted=os.close)
+    try:
+        return ask(path, lambda: os.open(path, os.O_RDONLY | os.O_CLOEXEC), unwanted=os.close)
+    except OSError as error:
+        raise _short(error) or ModelFault(
+            f"the file of model {need.name} cannot be read: {path}: {_reason(error)}"
+        ) from error
+
+
+def ground_fault(path: Path, why: object) -> GroundFault:
+    """Say which picture keeps its folder from being worked on, and why."""
+    return GroundFault(f"the picture {shown(os.fsencode(path))} of `on` cannot be used: {why}")
+
+
+def _found(path: Path, max_pixels: int) -> GroundChoice:
+    with _faults(path):
+        status = ask(path, lambda: _regular(os.stat(path)))
+    facts = (os.fspath(path), status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    name = hashlib.sha256(repr(facts).encode(errors="surrogatepass")).hexdigest()[:32]
+    # No model's name has a slash in it.
+    return GroundChoice(name=f"ground/{name}", path=path, max_pixels=max_pixels)
+
+
+def _opened(path: Path) -> int:
+    descriptor = os.open(path, _OPEN)
+    try:
+        _regular(os.fstat(descriptor))
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _regular(status: os.stat_result) -> os.stat_result:
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(0, "it is no file")
+    return status
+
+
+@contextmanager
+def _faults(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _short(error) or ground_fault(path, _reason(error)) from error
+
+
+def _short(error: OSError) -> Fault | None:
+    """Give the fault of a bgrd that is short of what it takes to look, None where the file is to blame."""
+    if error.errno not in SHORTAGES:
+        return None
+    return DaemonFault(f"bgrd is short of system resources: {_reason(error)}")
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or os.strerror(error.errno or 0)
