@@ -71,9 +71,13 @@ def scene() -> Image.Image:
     picture.paste((40, 26, 18), mask=shadow.filter(ImageFilter.GaussianBlur(large[0] / 70)))
     subject = mug(large)
     picture.paste(subject, mask=subject.getchannel("A"))
-    small = picture.resize(SIZE, Image.Resampling.LANCZOS)
-    noise = np.random.default_rng(1).normal(0, 3, (SIZE[1], SIZE[0], 1))
-    return Image.fromarray((np.asarray(small) + noise).clip(0, 255).astype(np.uint8))
+    return grained(picture.resize(SIZE, Image.Resampling.LANCZOS))
+
+
+def grained(picture: Image.Image) -> Image.Image:
+    """Add a little of the noise that sensors have."""
+    noise = np.random.default_rng(1).normal(0, 3, (picture.height, picture.width, 1))
+    return Image.fromarray((np.asarray(picture) + noise).clip(0, 255).astype(np.uint8))
 
 
 def on_checkers(cutout: Image.Image, square: int = 16) -> Image.Image:

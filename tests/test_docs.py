@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 import tomllib
+from importlib import import_module
 from pathlib import Path
 from typing import Literal, get_args, get_origin, get_type_hints
 
@@ -12,6 +14,7 @@ import pytest
 from PIL import Image
 
 from bgrd.cli.main import parser
+from bgrd.config.edge import EdgeOptions
 from bgrd.config.load import custom_models, load
 from bgrd.config.output import OutputOptions
 from bgrd.models.catalogue import ROWS
@@ -200,3 +203,16 @@ def test_nothing_committed_is_about_this_machine() -> None:
     for path in [*ROOT.glob("bgrd/**/*.py"), *ROOT.glob("docs/*"), *ROOT.glob("*.md"), ROOT / "Makefile"]:
         if path.suffix in {".py", ".md", ""} and path.is_file():
             assert not re.search(r"/(home|work|root)/\w|index-url|simple/", path.read_text()), path
+
+
+def test_the_gallery_shows_every_option() -> None:
+    """The page is what its program writes, its sheets are there, and each key of edge and output is in it."""
+    sys.path.insert(0, str(ROOT / "docs"))
+    try:
+        gallery = import_module("gallery")
+    finally:
+        sys.path.pop(0)
+    assert (ROOT / "docs/gallery.md").read_text() == gallery.page()
+    assert all((ROOT / f"docs/gallery/{part.title.lower()}.png").exists() for part in gallery.PARTS)
+    shown = {key for part in gallery.PARTS for words in part.tiles for key in words}
+    assert shown == (EdgeOptions.model_fields.keys() | OutputOptions.model_fields.keys()) - {"model", "product"}

@@ -17,7 +17,7 @@ BELOW = Picture(image=corners(48, 32))
 
 def on(size: tuple[int, int], fit: Fit = "cover", below: Picture = BELOW, picture: Picture = PICTURE) -> Image.Image:
     """Lay a picture out as a ground."""
-    return spread(Ground(kind="picture", fit=fit), size, picture=picture, pictures=[below])
+    return spread(Ground(kind="picture", fit=fit), size, picture=picture, opacity=nowhere(picture), pictures=[below])
 
 
 @pytest.mark.parametrize("size", [(1, 1), (48, 32), (96, 64), (30, 90), (500, 20)])
@@ -27,7 +27,7 @@ def test_a_ground_has_the_size_of_the_result(size: tuple[int, int], fit: Fit, ki
     """Exactly, in RGB, and what it is made of is left alone."""
     before = BELOW.image.tobytes(), PICTURE.image.tobytes()
     ground = Ground(kind=kind, fit=fit)  # type: ignore[arg-type]
-    found = spread(ground, size, picture=PICTURE, pictures=[BELOW])
+    found = spread(ground, size, picture=PICTURE, opacity=nowhere(PICTURE), pictures=[BELOW])
     assert (found.mode, found.size) == ("RGB", size)
     found.paste((1, 2, 3), (0, 0, *size))
     assert (BELOW.image.tobytes(), PICTURE.image.tobytes()) == before
@@ -72,14 +72,48 @@ def test_the_blur_is_one() -> None:
     plain = Picture(image=noise(400, 300))
     spreads = []
     for share in (0.0, 0.005, 0.05):
-        found = np.asarray(spread(Ground(kind="blur", blur=share), (400, 300), picture=plain, pictures=[]), float)
+        found = np.asarray(blurred(plain, nowhere(plain), share=share), float)
         assert abs(found.mean() - 127.5) < 1.5
         spreads.append(found.std())
     assert np.array_equal(
-        np.asarray(spread(Ground(kind="blur", blur=0.0), (400, 300), picture=plain, pictures=[])),
+        np.asarray(blurred(plain, nowhere(plain), share=0.0)),
         np.asarray(plain.image),
     )
     assert spreads[0] > 4 * spreads[1] > 4 * spreads[2]
+
+
+def test_nothing_of_the_subject_is_in_the_blur() -> None:
+    """Neither around it nor in its place, which takes the colours from around it; half sure counts as subject."""
+    image = Image.new("RGB", (400, 300), (20, 60, 200))
+    image.paste((200, 160, 20), (0, 150, 400, 300))
+    opacity = Image.new("L", image.size)
+    opacity.paste(90, (90, 40, 310, 260))
+    opacity.paste(255, (100, 50, 300, 250))
+    image.paste((255, 0, 0), (90, 40, 310, 260))
+    found = np.asarray(blurred(Picture(image=image), opacity, share=0.03), int)
+    background = np.asarray([[20, 60, 200], [200, 160, 20]])
+    assert found[..., 0].max() <= 210
+    assert found[..., 1].min() >= 50
+    for row, colour in ((60, background[0]), (240, background[1])):
+        assert np.abs(found[row, [95, 120, 200, 280]] - colour).max() <= 60
+    assert np.abs(found[[20, 280], 200] - background).max() <= 3
+
+
+def test_a_picture_that_is_all_subject_is_blurred_as_it_is() -> None:
+    """Where there is no background no colour is better."""
+    plain = Picture(image=Image.new("RGB", (60, 40), (9, 90, 200)))
+    assert blurred(plain, Image.new("L", (60, 40), 255), share=0.1).getcolors() == [(2400, (9, 90, 200))]
+
+
+def nowhere(picture: Picture) -> Image.Image:
+    """Give the opacity of a picture without a subject."""
+    return Image.new("L", picture.image.size)
+
+
+def blurred(picture: Picture, opacity: Image.Image, *, share: float) -> Image.Image:
+    """Give the blurred original in its own size."""
+    ground = Ground(kind="blur", blur=share)
+    return spread(ground, picture.image.size, picture=picture, opacity=opacity, pictures=[])
 
 
 def test_what_has_holes_stands_on_white() -> None:

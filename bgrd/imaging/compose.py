@@ -115,7 +115,7 @@ def _cut_out(
         return image
     below = None
     if ground.kind != "transparent":
-        below = spread(ground, plan.canvas, picture=behind or picture, pictures=grounds)
+        below = spread(ground, plan.canvas, picture=behind or picture, opacity=opacity, pictures=grounds)
         if plan.plain and product.shadow is None:
             below.paste(picture.image, None, opacity)
             return below
@@ -174,7 +174,7 @@ def _compare(
     if product.ground.kind == "transparent":
         below = checkerboard(half)
     else:
-        below = spread(product.ground, half, picture=picture, pictures=grounds)
+        below = spread(product.ground, half, picture=picture, opacity=opacity, pictures=grounds)
     after = _placed(_shown(recoloured, opacity, plan), plan, product, below)
     canvas = Image.new("RGB", (2 * half[0], half[1]))
     canvas.paste(before)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 from PIL import Image, ImageFilter
 
 from bgrd.imaging.colour import between_profiles
@@ -24,18 +25,27 @@ _LEAST_CHECK = 8
 _SHORT_RADIUS = 4
 """A blur of this radius, at a size reduced so far, looks like the one at full size and takes a fraction of it."""
 
+_CLEAR = [max(0, 255 - 4 * value) for value in range(256)]
+"""Table from opacity to how much of a pixel's colour is the background's beyond doubt."""
+
+_WHOLE = 250
+"""From here on a layer needs none below it."""
+
 _GAP = 3.0
 """Reduce by whole numbers first where a picture is to be far smaller; 3 cannot be told from the exact way."""
 
 
-def spread(ground: Ground, size: tuple[int, int], *, picture: Picture, pictures: Sequence[Picture]) -> Image.Image:
+def spread(
+    ground: Ground, size: tuple[int, int], *, picture: Picture, opacity: Image.Image, pictures: Sequence[Picture]
+) -> Image.Image:
     """Give an RGB image of `size` that shows the ground, which is not a transparent one, in the picture's own colours.
 
-    `pictures` are those of the recipe; they are opaque (`flattened`) and left alone.
+    `opacity` (L) says where the subject is: nothing of it is seen in the blurred original. `pictures` are those of the
+    recipe; they are opaque (`flattened`) and left alone.
     """
     match ground.kind:
         case "blur":
-            return _fitted(_blurred(picture, ground.blur), size, ground.fit, like=picture.image.size)
+            return _fitted(_blurred(picture, opacity, ground.blur), size, ground.fit, like=picture.image.size)
         case "picture":
             below = pictures[ground.picture]
             found = _fitted(below.image, size, ground.fit, like=below.image.size)
@@ -62,12 +72,30 @@ def checkerboard(size: tuple[int, int]) -> Image.Image:
     return _tiled(tile, size)
 
 
-def _blurred(picture: Picture, share: float) -> Image.Image:
-    """Blur at a reduced size, which is what is given: bringing it back to full size blurs no more than that."""
+def _blurred(picture: Picture, opacity: Image.Image, share: float) -> Image.Image:
+    """Blur what is behind the subject, at a reduced size, which is what is given: full size would show no more.
+
+    The subject would shine into the blur around it, and lie there as a ghost where the frame moves it: its place takes
+    the colours from around it, the farther in the coarser.
+    """
     image = flattened(picture).image
     radius = share * max(image.size)
     step = max(1, int(radius / _SHORT_RADIUS))
-    return image.reduce(step).filter(ImageFilter.GaussianBlur(radius / step))
+    blur = ImageFilter.GaussianBlur(radius / step)
+    clear = opacity.point(_CLEAR)
+    bare = Image.new("RGB", image.size)
+    bare.paste(image, None, clear)
+    # Colours weighed by how clear they are: blurred so, what is not clear has no say.
+    layers = [Image.merge("RGBa", (*bare.reduce(step).split(), clear.reduce(step))).filter(blur)]
+    while np.asarray(layers[-1])[:, :, 3].min() < _WHOLE and max(layers[-1].size) > 1:
+        layers.append(layers[-1].reduce(2))
+    below = image.reduce(step).filter(blur).convert("RGBA")
+    for layer in reversed(layers):
+        found = layer.convert("RGBA")
+        if max(layer.size) == 1 and np.asarray(found)[0, 0, 3]:
+            found.putalpha(255)  # the mean of all that is clear: nothing of the subject is below it
+        below = Image.alpha_composite(below, found.resize(below.size, Image.Resampling.BICUBIC))
+    return below.convert("RGB")
 
 
 def _fitted(image: Image.Image, size: tuple[int, int], fit: Fit, *, like: tuple[int, int]) -> Image.Image:
