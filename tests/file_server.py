@@ -127,7 +127,7 @@ class FileServer:
             handler.send_header(name, value)
         if reply.chunked:
             handler.send_header("Transfer-Encoding", "chunked")
-        else:
+        elif "Content-Length" not in reply.headers:
             handler.send_header("Content-Length", str(len(reply.body) if reply.length is None else reply.length))
         handler.end_headers()
         body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(reply.body), reply.body) if reply.chunked else reply.body

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
+from http.client import IncompleteRead
 from types import TracebackType
 from typing import Self
 from urllib.parse import urljoin, urlsplit
@@ -28,6 +29,8 @@ __all__ = ["Answer", "Connection", "Denied", "Pace", "Passing", "SourceFailed"]
 
 _BLOCK_BYTES = 1 << 16
 _MOST_HOPS = 10
+_MOST_DIGITS = 24
+"""Of a length; more are not one, and Python reads no number of thousands."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 """What a server says that may say something else in a moment."""
@@ -73,7 +76,7 @@ class Answer:
     def length(self) -> int | None:
         """How long the body is said to be."""
         told = self.headers.get("Content-Length", "")
-        return int(told) if told.isdecimal() else None
+        return int(told) if told.isdecimal() and len(told) <= _MOST_DIGITS else None
 
     @property
     def mark(self) -> str | None:
@@ -117,7 +120,7 @@ class Answer:
         told = self.headers.get("Retry-After")
         try:
             return None if told is None else Retry().parse_retry_after(told)
-        except InvalidHeader:
+        except (InvalidHeader, ValueError, OverflowError):  # a number or a year longer than Python reads
             return None
 
 
@@ -247,4 +250,6 @@ def _words(error: BaseException) -> str:
     """Give the innermost cause's words: urllib3 wraps them in the names of its own objects."""
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause
+    if isinstance(error, IncompleteRead) and error.expected is not None:
+        return f"{error.expected / 1e6:.1f} MB were still to come"
     return line(str(getattr(error, "strerror", None) or error) or type(error).__name__)[:200]

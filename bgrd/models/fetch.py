@@ -22,8 +22,8 @@ __all__ = ["Arrival", "Pace", "Teller", "fetch"]
 
 _MOST_BYTES = 16 * 2**30
 """No model is larger; a body without end is."""
-_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
-_WHOLE = re.compile(r"bytes \*/(\d+)")
+_RANGE = re.compile(r"bytes (\d{1,24})-\d{1,24}/(\d{1,24}|\*)")
+_WHOLE = re.compile(r"bytes \*/(\d{1,24})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
