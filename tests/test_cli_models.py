@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -415,6 +416,16 @@ def test_a_model_is_removed(home: Home, server: FileServer, tiny: Row) -> None:
     assert "tiny is not installed" in home.run("remove", "tiny", code=66)
     assert "no model named nope is installed" in home.run("remove", "nope", code=66)
     assert "cannot be removed" in home.run("remove", BUILT_IN, code=64)
+
+
+def test_what_is_being_fetched_is_not_removed(home: Home, server: FileServer, tiny: Row) -> None:
+    """While another bgrd fetches a model, removing it is refused and takes nothing away."""
+    server.script(Reply(body=TINY[:50], length=len(TINY)), Reply(status=404), path="/tiny.onnx")
+    home.run("pull", "tiny", code=69)
+    with (home.models / ".tiny.onnx.part").open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert "another bgrd is fetching" in home.run("remove", "tiny", code=75)
+    assert home.left == [".tiny.onnx.part", ".tiny.onnx.part.json"]
 
 
 def test_a_damaged_index_is_told(home: Home) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import gzip
 import hashlib
@@ -425,6 +426,34 @@ def test_two_downloads_at_once(server: FileServer, bench: Bench) -> None:
         with pytest.raises(BusyError, match="another bgrd is fetching"):
             bench.fetch(server.url())
         assert os.fstat(held.fileno()).st_size == HALF
+
+
+def test_a_beginning_that_is_taken_away(server: FileServer, bench: Bench) -> None:
+    """What another process put in the place of a removed beginning is not taken for the file that came."""
+    server.script(ranged(DATA))
+    beginning = bench.target.parent / ".model.onnx.part"
+
+    def swap(done: int, total: int | None) -> None:
+        if done == total:
+            beginning.unlink()
+            beginning.write_bytes(DATA)
+
+    with Partial(bench.target) as partial, pytest.raises(CannotCreateError, match="removed meanwhile"):
+        fetch([Source(url=server.url())], partial, checksum=SUM, pace=Pace(), teller=Teller(progress=swap))
+    assert bench.left == [".model.onnx.part", ".model.onnx.part.json"]
+    assert beginning.read_bytes() == DATA
+
+
+def test_a_share_without_locks(server: FileServer, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a file system cannot lock, a model is fetched without."""
+
+    def none(_fd: int, _operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    server.script(ranged(DATA))
+    bench.fetch(server.url())
+    assert bench.installed
 
 
 def test_a_stop_keeps_what_came(server: FileServer, bench: Bench) -> None:

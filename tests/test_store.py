@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -208,3 +209,22 @@ def test_speeds_are_kept_beside_each_other(tmp_path: Path) -> None:
     assert speeds(tmp_path) == {"a": 1.23, "b": 2.0}
     (tmp_path / "speeds.json").write_text('{"milliseconds": {"a": "fast"}}')
     assert speeds(tmp_path) == {}
+
+
+def test_speeds_go_with_their_file(tmp_path: Path) -> None:
+    """Another file under a name has not the speed of the one before, nor has one that was removed."""
+    note_speeds(tmp_path, {"a": 1, "b": 2, "c": 3})
+    first = Entry(name="a", file_name="a.onnx", sha256="0" * 64, size=1, origin="here")
+    change(tmp_path, lambda entries: entries.update(a=first, b=replace(first, name="b", file_name="b.onnx")))
+    assert speeds(tmp_path) == {"c": 3.0}
+    note_speeds(tmp_path, {"a": 1, "b": 2})
+    change(tmp_path, lambda entries: entries.pop("a"))
+    assert speeds(tmp_path) == {"b": 2.0, "c": 3.0}
+
+
+def test_a_killed_command_blocks_no_later_one(tmp_path: Path) -> None:
+    """What a command left that was killed while it wrote the index is in nobody's way, and does not stay."""
+    (tmp_path / ".models.json.new").write_text("half")
+    change(tmp_path, lambda entries: entries.clear())
+    assert read(tmp_path) == {}
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "models.json"]

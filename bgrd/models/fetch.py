@@ -16,7 +16,7 @@ from bgrd.errors import FetchError, LicenceError, ModelFileError
 from bgrd.models.address import Source, without_password
 from bgrd.models.anatomy import dissect
 from bgrd.models.connection import Answer, Connection, Denied, Pace, Passing, SourceFailed
-from bgrd.models.partial import Digest, Origin, Partial, digest
+from bgrd.models.partial import Digest, Origin, Partial
 
 __all__ = ["Arrival", "Pace", "Teller", "fetch"]
 
@@ -99,12 +99,12 @@ class _Download:
         """Download until the bytes are right; what was put together of parts is fetched once more as a whole."""
         with Connection(self._source, self._pace) as connection:
             self._bring(connection)
-            found = digest(self._partial.path)
+            found = self._partial.digest()
             joined = self._partial.joined
             if not self._is_right(found) and joined:
                 self._partial.restart()
                 self._bring(connection)
-                found = digest(self._partial.path)
+                found = self._partial.digest()
         if not self._is_right(found):
             self._partial.restart()
             text = f"sends other bytes than {self._checksum}" if self._checksum else "sends no whole ONNX model"

@@ -6,8 +6,6 @@ checksum its makers published.
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bgrd.errors import CannotCreateError, ModelFault
-from bgrd.models.partial import write_whole
+from bgrd.models.partial import lock, write_whole
 
 __all__ = ["Entry", "change", "note_speeds", "read", "speeds"]
 
@@ -65,9 +63,15 @@ def read(directory: Path) -> dict[str, Entry]:
 def change(directory: Path, what: Callable[[dict[str, Entry]], object]) -> None:
     """Have `what` change the entries, alone and in one step. Raises CannotCreateError, ModelFault."""
     with _explained(directory), _locked(directory):
-        entries = read(directory)
+        before = read(directory)
+        entries = dict(before)
         what(entries)
         _write(directory / _NAME, {"models": [asdict(entry) for _name, entry in sorted(entries.items())]})
+        # What was measured was another file.
+        measured = speeds(directory)
+        kept = {name: value for name, value in measured.items() if before.get(name) == entries.get(name)}
+        if kept != measured:
+            _write(directory / _SPEEDS, {"milliseconds": kept})
 
 
 def speeds(directory: Path) -> dict[str, float]:
@@ -109,11 +113,7 @@ def _locked(directory: Path) -> Iterator[None]:
     directory.mkdir(parents=True, exist_ok=True)
     fd = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
-        except OSError as error:
-            if error.errno not in {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}:
-                raise  # some shares cannot lock; two commands in one moment are rare
+        lock(fd, wait=True)
         yield
     finally:
         os.close(fd)

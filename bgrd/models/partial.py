@@ -19,10 +19,11 @@ from typing import NoReturn, Self
 
 from bgrd.errors import BusyError, CannotCreateError
 
-__all__ = ["Digest", "Origin", "Partial", "digest", "leftovers", "write_whole"]
+__all__ = ["Digest", "Origin", "Partial", "digest", "leftovers", "lock", "write_whole"]
 
 _BLOCK_BYTES = 1 << 16
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +76,7 @@ class Partial:
     ) -> None:
         if self._fd < 0:
             return
-        if not self.size:
+        if not self.size and self._is_mine(self._fd):
             self._forget(self._path, self._notes)
         os.close(self._fd)
         self._fd = -1
@@ -129,9 +130,18 @@ class Partial:
         """Where the bytes lie while they come."""
         return self._path
 
+    def digest(self) -> Digest:
+        """Read what came. Raises CannotCreateError."""
+        try:
+            self._hold_on()
+            return digest(self._path)
+        except OSError as error:
+            self._refuse(error)
+
     def install(self) -> None:
         """Give the file its name, durably, replacing what has it. Raises CannotCreateError."""
         try:
+            self._hold_on()
             os.fsync(self._fd)
             self._path.replace(self.target)
             _sync_directory(self.target.parent)
@@ -145,11 +155,10 @@ class Partial:
         while True:
             fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
             try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock(fd, wait=False)
                 # The one who held it may have given it its final name: that lock would exclude nobody.
-                with suppress(FileNotFoundError):
-                    if os.path.samestat(os.stat(self._path, follow_symlinks=False), os.fstat(fd)):
-                        return fd
+                if self._is_mine(fd):
+                    return fd
             except BlockingIOError as error:
                 os.close(fd)
                 message = f"another bgrd is fetching {self.target} right now"
@@ -158,6 +167,19 @@ class Partial:
                 os.close(fd)
                 raise
             os.close(fd)
+
+    def _is_mine(self, fd: int) -> bool:
+        """Whether an open file has the name of what is on its way."""
+        try:
+            return os.path.samestat(os.stat(self._path, follow_symlinks=False), os.fstat(fd))
+        except FileNotFoundError:
+            return False
+
+    def _hold_on(self) -> None:
+        """Raise CannotCreateError where the name is another file's by now: nobody knows what that one holds."""
+        if not self._is_mine(self._fd):
+            message = f"what came of {self.target} was removed meanwhile: run the same command again"
+            raise CannotCreateError(message)
 
     def _refuse(self, error: OSError) -> NoReturn:
         """Say what the disk does not allow."""
@@ -180,6 +202,18 @@ def leftovers(target: Path) -> tuple[Path, Path]:
     return target.with_name(f".{target.name}.part"), target.with_name(f".{target.name}.part.json")
 
 
+def lock(fd: int, *, wait: bool) -> None:
+    """Lock an open file, or do without where its share cannot: two commands in one moment are rare.
+
+    Raises BlockingIOError where another process has it and nobody wants to wait, OSError.
+    """
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+
+
 def digest(path: Path) -> Digest:
     """Read a file's checksums. Raises OSError."""
     sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
@@ -192,8 +226,9 @@ def digest(path: Path) -> Digest:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a small file durably and in one step, replacing what has its name. Raises OSError."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.new")
+    """Write a small file durably and in one step, replacing what has its name; one at a time. Raises OSError."""
+    aside = path.with_name(f".{path.name}.new")
+    aside.unlink(missing_ok=True)  # of one who was killed here
     try:
         with aside.open("xb") as file:
             file.write(data)

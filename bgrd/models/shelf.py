@@ -82,7 +82,7 @@ def copied(source: Path, target: Path, *, expected: Digest | None = None) -> Dig
             partial.room_for(os.fstat(stream.fileno()).st_size)
             while block := stream.read(_BLOCK_BYTES):
                 partial.write(block)
-            found = digest(partial.path)
+            found = partial.digest()
             if expected is not None and found != expected:
                 partial.restart()
                 message = f"{source} changed while it was copied: run the same command again"
@@ -109,7 +109,8 @@ def record(directory: Path, entry: Entry) -> None:
 def remove(directory: Path, name: str) -> tuple[Path, ...]:
     """Take a model off the shelf, with what of it was still on its way; gives what went.
 
-    Raises UsageError for the built-in one, NoInputError where it is not there, CannotCreateError where it cannot go.
+    Raises UsageError for the built-in one, NoInputError where it is not there, BusyError while it is being fetched,
+    CannotCreateError where it cannot go.
     """
     if name == BUILT_IN:
         message = f"{BUILT_IN} comes with bgrd and cannot be removed"
@@ -120,8 +121,9 @@ def remove(directory: Path, name: str) -> tuple[Path, ...]:
         message = f"no model named {name} is installed"
         raise NoInputError(message)
     path = directory / file_name
-    found = [path, *(path.parent / part for part in (entry.external if entry else ())), *leftovers(path)]
-    gone = tuple(one for one in found if _removed(one))
+    found = [path, *(path.parent / part for part in (entry.external if entry else ()))]
+    begun = [part for one in found for part in _forgotten(one)]
+    gone = (*(one for one in found if _removed(one)), *begun)
     if entry is not None:
         # Last: a file without an entry would be a foreign one, an entry without a file says that it is gone.
         index.change(directory, lambda entries: entries.pop(name, None))
@@ -132,6 +134,15 @@ def remove(directory: Path, name: str) -> tuple[Path, ...]:
         message = f"model {name} is not installed"
         raise NoInputError(message)
     return gone
+
+
+def _forgotten(path: Path) -> list[Path]:
+    """Remove what is on its way to a path, unless it still is; gives what went. Raises BusyError, CannotCreateError."""
+    there = [one for one in leftovers(path) if one.exists()]
+    if there:
+        with Partial(path) as partial:
+            partial.restart()
+    return there
 
 
 def _removed(path: Path) -> bool:
