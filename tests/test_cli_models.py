@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -274,7 +275,22 @@ def test_a_file_is_added_under_another_name(home: Home) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "a/b", "../a", ".hidden", "a\x1b[31m", " a", "x" * 65, BUILT_IN, "mine:int8", "a[b]"]
+    "name",
+    [
+        "",
+        "a/b",
+        "../a",
+        ".hidden",
+        "a\x1b[31m",
+        " a",
+        "x" * 65,
+        BUILT_IN,
+        "mine:int8",
+        "a[b]",
+        "u2net:",
+        ":a",
+        "u2net:a:b",
+    ],
 )
 def test_names_that_cannot_be(name: str, home: Home) -> None:
     """What could not be named in the configuration, or stands for something else, is refused."""
@@ -301,7 +317,9 @@ def test_a_file_that_calls_itself_as_another(home: Home) -> None:
 def test_files_that_cannot_be_added(home: Home, tiny: Row) -> None:
     """Missing, damaged, other than published, contradicting their spec: each is told, and nothing is installed."""
     assert "No such file" in home.run("add", home.path / "none.onnx", code=66)
-    assert "Is a directory" in home.run("add", home.path, code=66)
+    os.mkfifo(home.path / "pipe")
+    for nothing in (home.path, home.path / "pipe"):
+        assert f"{nothing} is no file" in home.run("add", nothing, code=66)
     assert "no ONNX model" in home.run("add", home.file("cut.onnx", SELF_MADE[:-9]), code=65)
     assert "no ONNX model" in home.run("add", home.file("page.onnx", b"<html>"), code=65)
     assert "is not the published tiny" in home.run("add", home.file("a.onnx", SELF_MADE), "--name", "tiny", code=65)
@@ -345,18 +363,54 @@ def test_weights_beside_a_file_come_along(home: Home) -> None:
 
 def test_a_model_is_added_anew(home: Home) -> None:
     """A model that is added again replaces the one before, and nothing of that one stays: with weights or without."""
-    for name in ("one", "two"):
+    for name in ("one", "two", "three"):
         with_weights(home.path / name, f"{name}.data")
         home.run("add", home.path / name)
-        assert home.left == ["mine"]
-        assert sorted(path.name for path in (home.models / "mine").iterdir()) == [name, f"{name}.data"]
-    size = sum(path.stat().st_size for path in (home.models / "mine").iterdir())
+        assert sorted(path.name for path in (home.models / home.left[0]).iterdir()) == [name, f"{name}.data"]
+        assert len(home.left) == 1
+    size = sum(path.stat().st_size for path in (home.models / home.left[0]).iterdir())
     assert home.json("info", "mine")["size"] == size
     home.run("add", home.file("plain.onnx", SELF_MADE))
     assert home.left == ["mine.onnx"]
     home.run("add", home.path / "one")
     assert home.left == ["mine"]
     assert home.json("verify", "mine")[0]["state"] == "right"
+
+
+def test_a_model_that_cannot_be_added_anew_stays_as_it_was(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the disk is full in the middle, the model that was there is whole, and nothing of the new one stays."""
+    with_weights(home.path / "one", "one.data")
+    home.run("add", home.path / "one")
+    before, left = find("mine", custom={}, directory=home.models), home.left
+    with_weights(home.path / "two", "one.data")
+    written: list[int] = []
+
+    def full(fd: int, data: bytes, offset: int) -> int:
+        written.append(fd)
+        if len(written) > 1:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return os.write(fd, data[:-1])
+
+    monkeypatch.setattr(os, "pwrite", full)
+    for file in (home.path / "two", home.file("plain.onnx", SELF_MADE)):
+        written.clear()
+        said = home.run("add", file, code=73)
+        assert "there is no room left for" in said
+        assert "is kept" not in said
+        assert home.left == left
+    assert find("mine", custom={}, directory=home.models) == before
+    assert home.json("verify", "mine")[0]["state"] == "right"
+
+
+def test_weights_that_cannot_be_read(tmp_path: Path) -> None:
+    """A file of weights that is somebody else's is told by its name, and nothing is installed."""
+    house = House(tmp_path / "house")
+    with_weights(house.home / "large.onnx", "large.data")
+    (house.home / "large.data").chmod(0)
+    done = house.run("models", "add", house.home / "large.onnx", before=bound())
+    assert (done.returncode, done.stdout) == (66, "")
+    assert "large.data cannot be read: Permission denied" in done.stderr
+    assert not (house.home / ".local/share/bgrd/models").exists()
 
 
 def test_weights_elsewhere_are_refused(home: Home) -> None:

@@ -17,6 +17,7 @@ from onnx import TensorProto, helper
 from bgrd.errors import Fault, MemoryFault, ModelFault
 from bgrd.models.session import Session
 from bgrd.models.spec import ModelSpec
+from tests import networks
 from tests.making import model
 
 SPEC = ModelSpec(name="tiny", side=32)
@@ -229,6 +230,15 @@ def test_weights_that_are_wrong(parted: tuple[bytes, bytes]) -> None:
     for external, word in wrong:
         with pytest.raises(ModelFault, match=word):
             Session(data, spec=SPEC, threads=1, name="tiny", external=external)
+
+
+def test_weights_that_onnxruntime_cannot_use(tmp_path: Path) -> None:
+    """A graph that onnxruntime does not run with numbers kept apart is told in its words: nothing is missing."""
+    options: dict[str, Any] = {"save_as_external_data": True, "location": "all.data", "size_threshold": 0}
+    onnx.save(onnx.load_from_string(networks.isnet(64)), tmp_path / "net.onnx", **options)
+    data, weights = ((tmp_path / name).read_bytes() for name in ("net.onnx", "all.data"))
+    with pytest.raises(ModelFault, match=r"cannot be run with the weights in all\.data \(.*external tensors"):
+        Session(data, spec=SPEC, threads=1, name="net", external={"all.data": weights})
 
 
 def test_a_provider_that_does_not_work_after_all(monkeypatch: pytest.MonkeyPatch) -> None:

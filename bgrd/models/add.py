@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bgrd.errors import ConfigError, ModelFault, ModelFileError, NoInputError, UsageError
@@ -15,7 +15,7 @@ from bgrd.models.catalogue import ROWS
 from bgrd.models.index import Entry
 from bgrd.models.partial import Digest, digest
 from bgrd.models.session import Session
-from bgrd.models.shelf import checked_name, copied, file_name_for, readable, record, tidy
+from bgrd.models.shelf import checked_name, copied, file_name_for, files_of, readable, record, tidy
 from bgrd.models.spec import ModelSpec, parse
 from bgrd.models.store import canonical, variant_of
 
@@ -53,25 +53,36 @@ def add(file: Path, *, name: str | None, directory: Path) -> Added:
     tried = found.size + sum(path.stat().st_size for path in weights) <= _MOST_TRIED_BYTES
     if tried:
         _try(name, file, spec, weights)
-    place = file_name_for(name, entries, beside=file.name if anatomy.outside else None)
-    path = directory / place
-    held = {part: copied(file.parent / part, path.parent / part).sha256 for part in anatomy.outside}
-    copied(file, path, expected=found)
     entry = Entry(
         name=name,
-        file_name=place,
+        file_name=file_name_for(name, entries, beside=file.name if anatomy.outside else None),
         sha256=found.sha256,
         size=found.size,
         origin=f"added from {file}",
         licence=licence,
         spec=None if spec is None or name.partition(":")[0] in ROWS else spec.to_json(),
-        external=held,
+        external=dict.fromkeys(anatomy.outside, ""),
     )
-    record(directory, entry)
+    _put(file, found, entry, directory)
     if name in entries:
         tidy(directory, entries[name], kept=entry)
-    commercial = spec.commercial if spec else True
+    path, commercial = directory / entry.file_name, spec.commercial if spec else True
     return Added(name=name, path=path, sha256=found.sha256, licence=licence, commercial=commercial, tried=tried)
+
+
+def _put(file: Path, found: Digest, entry: Entry, directory: Path) -> None:
+    """Put a model's files on the shelf and write down what they are, or leave nothing that was not there before."""
+    places = files_of(directory, entry)
+    fresh = not any(map(os.path.lexists, places))
+    try:
+        parts = zip(entry.external, places[1:], strict=True)
+        held = {part: copied(file.parent / part, place).sha256 for part, place in parts}
+        copied(file, places[0], expected=found)
+        record(directory, replace(entry, external=held))
+    except BaseException:
+        if fresh:
+            tidy(directory, entry)
+        raise
 
 
 def _dissected(file: Path) -> Anatomy:
@@ -156,8 +167,11 @@ def _fed(name: str, file: Path, found: Digest, own: ModelSpec | None) -> tuple[M
 
 def _try(name: str, file: Path, spec: ModelSpec | None, weights: Sequence[Path]) -> None:
     """Load and run a model once. Raises ModelFileError where it does not fit its spec."""
+    external = {}
+    for path in weights:
+        with readable(path):
+            external[path.name] = path.read_bytes()
     try:
-        external = {path.name: path.read_bytes() for path in weights}
         Session(file.read_bytes(), spec=spec, threads=0, name=name, external=external).trial()
     except ModelFault as fault:
         message = f"{file} cannot be added: {fault}"

@@ -51,11 +51,13 @@ class Digest:
 class Partial:
     """The file `target` while it comes. Raises BusyError while another process fetches it, CannotCreateError.
 
-    `joined` says that what is there came in more than one part. Leaving the block keeps what came; what is empty goes.
+    `joined` says that what is there came in more than one part. Leaving the block keeps what came for the next time,
+    where that can go on (`resumable`); what is empty goes.
     """
 
-    def __init__(self, target: Path) -> None:
+    def __init__(self, target: Path, *, resumable: bool = True) -> None:
         self.target = target
+        self._resumable = resumable
         self.size = 0
         self.joined = False
         self._path, self._notes = leftovers(target)
@@ -76,7 +78,7 @@ class Partial:
     ) -> None:
         if self._fd < 0:
             return
-        if not self.size and self._is_mine(self._fd):
+        if not (self.size and self._resumable) and self._is_mine(self._fd):
             self._forget(self._path, self._notes)
         os.close(self._fd)
         self._fd = -1
@@ -186,7 +188,7 @@ class Partial:
         kept = f"; what came so far ({self.size / 1e6:.1f} MB) is kept, the same command goes on there"
         reason = os.strerror(error.errno) if error.errno else str(error)
         if error.errno in _FULL:
-            message = f"there is no room left for {self.target}{kept if self.size else ''}"
+            message = f"there is no room left for {self.target}{kept if self.size and self._resumable else ''}"
         else:
             message = f"{self.target} cannot be written: {reason}"
         raise CannotCreateError(message) from error

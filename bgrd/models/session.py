@@ -237,6 +237,8 @@ def _about_weights(name: str, error: Exception, given: Sequence[str]) -> str:
     if "out of bounds" in str(error):
         return f"Model {name}: its file of weights, {', '.join(given)}, is shorter than the model says."
     found = _EXTERNAL.search(str(error))
+    if found is None and given:
+        return f"Model {name} cannot be run with the weights in {', '.join(given)} ({_one_line(error)})."
     missing = found[1] if found else "another file"
     rest = f"; given are {', '.join(given)}" if given else ""
     return f"Model {name} keeps its weights in {missing}, which has to be named in `data`{rest}."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,7 +16,7 @@ from bgrd.models.index import Entry
 from bgrd.models.partial import Digest, Origin, Partial, digest, leftovers
 from bgrd.models.store import variant_of
 
-__all__ = ["checked_name", "copied", "file_name_for", "readable", "record", "remove", "tidy"]
+__all__ = ["checked_name", "copied", "file_name_for", "files_of", "readable", "record", "remove", "tidy"]
 
 _BLOCK_BYTES = 1 << 16
 _LONGEST_NAME = 64
@@ -32,6 +33,9 @@ def checked_name(name: str) -> str:
     if not fine or set(name) & set("/[]") or name.startswith("."):
         message = f"a model's name has 1 to 64 printable characters without / [ ] and no dot in front, not {name!r}"
         raise UsageError(message)
+    if ":" in name and (name.count(":") > 1 or not all(name.split(":"))):
+        message = f"a colon stands between a model's name and that of one variant, which {name!r} has not"
+        raise UsageError(message)
     if name == BUILT_IN:
         message = f"{BUILT_IN} comes with bgrd and stays as it is: choose another name"
         raise UsageError(message)
@@ -41,14 +45,16 @@ def checked_name(name: str) -> str:
 def file_name_for(name: str, entries: Mapping[str, Entry], *, beside: str | None = None) -> str:
     """Give the name under which a model's file is kept: the catalogue's, or one that no other model's has.
 
-    `beside` is the file's own name where it has weights in other files: they find each other in a directory by that.
+    `beside` is the file's own name where it has weights in other files: they find each other in a directory by that,
+    which is never the one of the files that are there now: those stay whole until the new ones are.
     """
     if name in entries and beside is None and not entries[name].external:
         return entries[name].file_name
     listed = variant_of(name)
     if listed is not None and beside is None:
         return listed[1].file_name
-    taken = {entry.file_name.partition("/")[0] for entry in entries.values() if entry.name != name}
+    others = (entry for entry in entries.values() if entry.name != name or (beside is not None and entry.external))
+    taken = {entry.file_name.partition("/")[0] for entry in others}
     taken |= {variant.file_name for row in ROWS.values() for variant in row.variants}
     stem = name.replace(":", ".")
     if len(stem.encode()) > _LONGEST_BYTES or {stem, f"{stem}.onnx"} & taken:
@@ -57,11 +63,17 @@ def file_name_for(name: str, entries: Mapping[str, Entry], *, beside: str | None
     return f"{stem}.onnx" if beside is None else f"{stem}/{beside}"
 
 
-def tidy(directory: Path, gone: Entry, *, kept: Entry) -> None:
-    """Remove the files of an entry that another one has replaced. Raises CannotCreateError."""
-    staying = {directory / kept.file_name, *((directory / kept.file_name).parent / part for part in kept.external)}
+def files_of(directory: Path, entry: Entry) -> list[Path]:
+    """Give where an entry's files lie, the model's own first."""
+    path = directory / entry.file_name
+    return [path, *(path.parent / part for part in entry.external)]
+
+
+def tidy(directory: Path, gone: Entry, *, kept: Entry | None = None) -> None:
+    """Remove the files of an entry, but for those of the one that replaces it. Raises CannotCreateError."""
+    staying = set() if kept is None else {*files_of(directory, kept)}
     path = directory / gone.file_name
-    for one in (path, *(path.parent / part for part in gone.external)):
+    for one in files_of(directory, gone):
         if one not in staying:
             _removed(one)
     if gone.external:
@@ -77,14 +89,13 @@ def copied(source: Path, target: Path, *, expected: Digest | None = None) -> Dig
     with readable(source):
         if target.exists() and target.samefile(source):
             return digest(target)
-        with source.open("rb", buffering=0) as stream, Partial(target) as partial:
+        with source.open("rb", buffering=0) as stream, Partial(target, resumable=False) as partial:
             partial.begin(Origin(url=str(source), validator=None))
             partial.room_for(os.fstat(stream.fileno()).st_size)
             while block := stream.read(_BLOCK_BYTES):
                 partial.write(block)
             found = partial.digest()
             if expected is not None and found != expected:
-                partial.restart()
                 message = f"{source} changed while it was copied: run the same command again"
                 raise ModelFileError(message)
             partial.install()
@@ -93,8 +104,11 @@ def copied(source: Path, target: Path, *, expected: Digest | None = None) -> Dig
 
 @contextmanager
 def readable(file: Path) -> Iterator[None]:
-    """Turn what the system says against reading a file into a sentence."""
+    """Turn what the system says against reading a file into a sentence; a pipe or a device is none."""
     try:
+        if not stat.S_ISREG(os.stat(file).st_mode):
+            message = f"{file} is no file"
+            raise NoInputError(message)
         yield
     except OSError as error:
         message = f"{file} cannot be read: {os.strerror(error.errno or 0)}"
@@ -121,7 +135,7 @@ def remove(directory: Path, name: str) -> tuple[Path, ...]:
         message = f"no model named {name} is installed"
         raise NoInputError(message)
     path = directory / file_name
-    found = [path, *(path.parent / part for part in (entry.external if entry else ()))]
+    found = files_of(directory, entry) if entry else [path]
     begun = [part for one in found for part in _forgotten(one)]
     gone = (*(one for one in found if _removed(one)), *begun)
     if entry is not None:
