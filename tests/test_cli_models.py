@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,29 @@ def test_a_file_put_there_by_hand_is_taken_into_the_records(home: Home, server: 
     (home.models / "tiny.onnx").write_bytes(b"wrong")
     assert "tiny is installed" in home.run("pull", "tiny")
     assert (home.models / "tiny.onnx").read_bytes() == TINY
+
+
+def test_what_was_added_with_weights_is_not_pulled(
+    home: Home, server: FileServer, tiny: Row, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model whose weights lie in files of their own is not replaced by one file; what comes first is told."""
+    monkeypatch.setitem(ROWS, "tiny", replace(tiny, variants=(replace(tiny.variants[0], checksum=None),)))
+    with_weights(home.path / "large.onnx", "large.data")
+    home.run("add", home.path / "large.onnx", "--name", "tiny")
+    find("tiny", custom={}, directory=home.models).files[1].unlink()
+    assert "`bgrd models remove tiny` comes first" in home.run("pull", "tiny", code=64)
+    assert home.json("verify", "tiny", code=1)[0]["mend"] == "bgrd models add FILE --name tiny"
+    assert server.requests == []
+
+
+def test_what_is_there_needs_no_more_words(home: Home, server: FileServer) -> None:
+    """A model that is installed and right is not written to, and its licence is not asked for again."""
+    server.script(ranged(TINY), path="/briaai/RMBG-1.4/resolve/main/onnx/model.onnx")
+    home.run("pull", "rmbg-1.4", "--accept-licence")
+    home.models.chmod(0o555)
+    before = home.models.stat().st_mtime_ns
+    assert "is installed already" in home.run("pull", "rmbg-1.4")
+    assert home.models.stat().st_mtime_ns == before
 
 
 def test_mirrors_come_first(home: Home, server: FileServer, tiny: Row) -> None:
@@ -463,7 +487,8 @@ def test_a_model_is_removed(home: Home, server: FileServer, tiny: Row) -> None:
     assert home.left == []
     assert read(home.models) == {}
     server.script(Reply(body=TINY[:50], length=len(TINY)), Reply(status=404), path="/tiny.onnx")
-    home.run("pull", "tiny", code=69)
+    said = home.run("pull", "tiny", code=69)
+    assert "a file you have from elsewhere is installed with `bgrd models add FILE --name tiny`" in said
     assert home.left == [".tiny.onnx.part", ".tiny.onnx.part.json"]
     home.run("remove", "tiny")
     assert home.left == []

@@ -152,7 +152,7 @@ def _mend(verdict: Verdict) -> str:
         return "reinstall bgrd"
     if item.table:
         return "put the right file there, or change its [[model]] table"
-    if item.sources:
+    if item.sources and not item.external:
         return f"bgrd models pull {item.name}{'' if item.commercial else ' --accept-licence'}"
     if item.name.endswith(":int8"):
         return f"bgrd models quantize {item.name.removesuffix(':int8')} --calibrate FOLDER"

@@ -43,16 +43,21 @@ def pull(
 ) -> Pulled:
     """Bring a model of the catalogue into `directory`; one that is there and right is left alone.
 
-    `name` is canonical. Raises UsageError where it cannot be pulled, LicenceError where its licence was not accepted,
-    and what `fetch` raises.
+    `name` is canonical. Nothing is asked and nothing written for a model that is installed and right. Raises UsageError
+    where it cannot be pulled, LicenceError where its licence was not accepted, and what `fetch` raises.
     """
     row, variant = _listed(name)
-    if not (accept_licence or (row.commercial and row.licence)):
-        raise LicenceError(_gate(row, variant, environ))
     entry = index.read(directory).get(name)
+    if entry is not None and entry.external:
+        message = f"{name} was {entry.origin}, with weights in other files: `bgrd models remove {name}` comes first"
+        raise UsageError(message)
     target = directory / (entry.file_name if entry else variant.file_name)
     # What came first is what is held, where its makers publish nothing to hold it against.
     checksum = variant.checksum or (f"sha256:{entry.sha256}" if entry else None)
+    if entry is not None and (there := _there(target, checksum)) is not None:
+        return Pulled(path=target, url="", digest=there, published=variant.checksum is not None)
+    if not (accept_licence or (row.commercial and row.licence)):
+        raise LicenceError(_gate(row, variant, environ))
     with Partial(target) as partial:
         found, url = _there(target, checksum), ""
         if found is None:
@@ -98,13 +103,13 @@ def _there(path: Path, checksum: str | None) -> Digest | None:
 
 @contextmanager
 def _hinted(name: str, *, remembered: bool) -> Iterator[None]:
-    """Say what may be behind wrong bytes where only the memory of the first pull calls them wrong."""
+    """Say what else can be done: with a file from elsewhere, or where only the first pull calls the bytes wrong."""
     try:
         yield
     except FetchError as error:
-        if not remembered or "sends other bytes" not in str(error):
-            raise
-        hint = f"its makers may have changed it since the first pull, which `bgrd models remove {name}` forgets"
+        hint = f"a file you have from elsewhere is installed with `bgrd models add FILE --name {name}`"
+        if remembered and "sends other bytes" in str(error):
+            hint = f"its makers may have changed it since the first pull, which `bgrd models remove {name}` forgets"
         message = f"{error}\n{hint}"
         raise FetchError(message) from error
 
