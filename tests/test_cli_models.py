@@ -530,6 +530,20 @@ def test_a_directory_that_cannot_be_written(tmp_path: Path) -> None:
     assert house.run("models", "list", before=bound()).returncode == 0
 
 
+def test_records_that_cannot_be_read(tmp_path: Path) -> None:
+    """Where the index is somebody else's, each command says which file that is."""
+    house = House(tmp_path / "house")
+    models = house.home / ".local/share/bgrd/models"
+    models.mkdir(parents=True)
+    (models / "models.json").touch(mode=0)
+    (house.home / "a.onnx").write_bytes(SELF_MADE)
+    commands = (["list"], ["verify"], ["pull", "u2net"], ["remove", "u2net"], ["add", str(house.home / "a.onnx")])
+    for command in commands:
+        done = house.run("models", *command, before=bound())
+        assert (done.returncode, done.stdout) == (66, "")
+        assert done.stderr == f"bgrd: {models / 'models.json'} cannot be read: Permission denied\n"
+
+
 def test_a_file_in_place_of_the_directory(home: Home) -> None:
     """Where the models' directory is a file, nothing is installed, and that is said."""
     home.models.parent.mkdir(parents=True)

@@ -453,6 +453,14 @@ def test_a_mirror_is_a_web_address(mirror: object, home: Home) -> None:
     assert "PATH: model_mirrors" in home.error(f"model_mirrors = [{json.dumps(mirror)}]")
 
 
+@pytest.mark.parametrize("mirror", ["https://me:secret@x/ y/", "https://me:secret@x:port/", "https://me:se/cret@x"])
+def test_the_password_of_a_mirror_is_not_told(mirror: str, home: Home) -> None:
+    """What is wrong with an address is told without user and password: it lands in logs."""
+    said = home.error(f'model_mirrors = ["{mirror}"]')
+    assert "is 'https://x" in said
+    assert "cret" not in said
+
+
 def test_a_model_like_a_known_one(home: Home) -> None:
     """`like` takes a row's spec, which the table's own keys change; the licence is the file's own affair."""
     text = '[[model]]\nname = "mine"\npath = "/m.onnx"\nlike = "rmbg-1.4"\nside = 512'

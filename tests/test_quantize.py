@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
+import os
 from pathlib import Path
 
 import numpy as np
@@ -206,13 +208,30 @@ def test_what_is_not_faster_is_not_installed(
     assert [path.name for path in home.iterdir()] == []
 
 
+def test_one_variant_is_made_at_a_time(home: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A second command is refused while one is at work, and clears away what a killed one left."""
+    place = home / ".quantize"
+    place.mkdir(parents=True)
+    (place / "int8.onnx").write_bytes(b"half")
+    fd = os.open(place, os.O_RDONLY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        assert made("small", folder) == 75
+    finally:
+        os.close(fd)
+    assert "another bgrd is making a variant" in capsys.readouterr().err
+    assert (place / "int8.onnx").exists()
+    assert made("small", folder) == 1
+    assert [path.name for path in home.iterdir()] == []
+
+
 def test_what_cannot_be_quantised_is_told(
     home: Path, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A variant, a model that is not there, and a missing extra have their sentences."""
     assert made("u2net:int8", folder) == 64
     assert "is a variant already" in capsys.readouterr().err
-    assert made("u2net", folder) == 65
+    assert made("u2net", folder) == 66
     assert "run `bgrd models pull u2net`" in capsys.readouterr().err
     monkeypatch.setattr(install, "find_spec", lambda _name: None)
     assert made("small", folder) == 64

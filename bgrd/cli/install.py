@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from shutil import rmtree
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -18,12 +18,12 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from bgrd.config.load import custom_models
 from bgrd.config.settings import Settings
-from bgrd.errors import CannotCreateError, UsageError
+from bgrd.errors import BusyError, CannotCreateError, ModelFault, NoInputError, UsageError
 from bgrd.escape import line
 from bgrd.job import ModelChoice
 from bgrd.models.catalogue import ROWS
 from bgrd.models.index import Entry, note_speeds, read
-from bgrd.models.partial import digest
+from bgrd.models.partial import digest, lock
 from bgrd.models.shelf import copied, file_name_for, record
 from bgrd.models.store import canonical, find
 
@@ -105,14 +105,14 @@ def quantize(options: argparse.Namespace, settings: Settings) -> int:
     from bgrd.models import quantize as quantizing  # noqa: PLC0415 - onnx and onnxruntime, for this command alone
 
     directory = settings.models_directory
-    choice = find(name, custom=custom, directory=directory)
+    choice = _installed(name, custom, directory)
     photos = quantizing.photos_in(options.calibrate)
     _say(f"calibrating on {len(photos.shown)} photos, measuring on {len(photos.held_back)} others")
     with _workshop(directory) as workshop:
         draft = workshop / "int8.onnx"
         quantizing.quantise(choice, photos, draft)
         worth = quantizing.measure(choice, draft, photos)
-        _tell_worth(name, worth, before=choice.path.stat().st_size, after=draft.stat().st_size)
+        _tell_worth(name, worth, before=sum(path.stat().st_size for path in choice.files), after=draft.stat().st_size)
         if worth.share > _WORTH_IT:
             _say("it is not faster on this machine: not installed")
             return _NOT_INSTALLED
@@ -123,6 +123,15 @@ def quantize(options: argparse.Namespace, settings: Settings) -> int:
     note_speeds(directory, {name: worth.milliseconds, entry.name: worth.milliseconds_int8})
     _say(f'{entry.name} is installed: {directory / entry.file_name}; to use it: model = "{entry.name}"')
     return os.EX_OK
+
+
+def _installed(name: str, custom: Mapping[str, ModelChoice], directory: Path) -> ModelChoice:
+    """Give the model a variant is made of. Raises NoInputError where it is not there, ModelFault for a bad index."""
+    read(directory)
+    try:
+        return find(name, custom=custom, directory=directory)
+    except ModelFault as fault:
+        raise NoInputError(str(fault)) from fault
 
 
 def _shelved(name: str, draft: Path, choice: ModelChoice, directory: Path) -> Entry:
@@ -145,15 +154,39 @@ def _shelved(name: str, draft: Path, choice: ModelChoice, directory: Path) -> En
 
 @contextmanager
 def _workshop(directory: Path) -> Iterator[Path]:
-    """Give a directory for drafts, which is gone afterwards. Raises CannotCreateError."""
+    """Give an empty directory for drafts, which is gone afterwards. Raises BusyError, CannotCreateError.
+
+    One at a time: two would spoil each other's measurements. What a killed command left goes with the next.
+    """
+    place = directory / ".quantize"
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        workshop = TemporaryDirectory(prefix=".quantize-", dir=directory)
+        place.mkdir(parents=True, exist_ok=True)
+        fd = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError as error:
         message = f"{directory} cannot be written: {os.strerror(error.errno or 0)}"
         raise CannotCreateError(message) from error
-    with workshop as place:
-        yield Path(place)
+    try:
+        _take(fd, place)
+        try:
+            yield place
+        finally:
+            rmtree(place, ignore_errors=True)
+    finally:
+        os.close(fd)
+
+
+def _take(fd: int, place: Path) -> None:
+    """Lock a workshop and clear it. Raises BusyError, CannotCreateError."""
+    try:
+        lock(fd, wait=False)
+        for left in place.iterdir():
+            left.unlink()
+    except (BlockingIOError, FileNotFoundError) as error:  # the one who had it is at work, or just went
+        message = "another bgrd is making a variant right now"
+        raise BusyError(message) from error
+    except OSError as error:
+        message = f"{place} cannot be cleared: {os.strerror(error.errno or 0)}"
+        raise CannotCreateError(message) from error
 
 
 def _tell_worth(name: str, worth: Worth, *, before: int, after: int) -> None:

@@ -18,7 +18,7 @@ from rich.table import Table
 from bgrd.cli import install
 from bgrd.config.load import custom_models, folders, load
 from bgrd.config.settings import Settings
-from bgrd.errors import ModelFault, ModelFileError, NoInputError, UsageError
+from bgrd.errors import SHORTAGES, ModelFault, ModelFileError, NoInputError, UsageError
 from bgrd.escape import line
 from bgrd.models.anatomy import dissect
 from bgrd.models.catalogue import BUILT_IN, ROWS
@@ -55,15 +55,16 @@ def command(options: argparse.Namespace) -> int:
         return actions[options.action](options, settings)
     except ModelFault as fault:
         raise ModelFileError(str(fault)) from fault
+    except OSError as error:
+        if isinstance(error, BrokenPipeError) or error.errno in SHORTAGES:
+            raise
+        message = f"{error.filename or settings.models_directory} cannot be read: {os.strerror(error.errno or 0)}"
+        raise NoInputError(message) from error
 
 
 def _items(settings: Settings) -> list[Item]:
-    try:
-        look = partial(inventory, settings.models_directory, custom_models(settings))
-        return ask(settings.models_directory, look, seconds=_PATIENCE_SECONDS)
-    except OSError as error:
-        message = f"{settings.models_directory} cannot be read: {os.strerror(error.errno or 0)}"
-        raise NoInputError(message) from error
+    look = partial(inventory, settings.models_directory, custom_models(settings))
+    return ask(settings.models_directory, look, seconds=_PATIENCE_SECONDS)
 
 
 def _item(settings: Settings, name: str) -> Item:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -28,7 +29,8 @@ def _name(value: str) -> str:
 def _mirror(value: str) -> str:
     """Refuse what is no web address of a directory."""
     if not value.isprintable() or set(value) & set(" ?#") or not is_web_address(value):
-        message = f"must be an address like https://my.server/models/, is {value!r}"
+        shown = re.sub(r"//.*@", "//", value)  # a password is nothing for a log
+        message = f"must be an address like https://my.server/models/, is {shown!r}"
         raise ValueError(message)
     return value
 
