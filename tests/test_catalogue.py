@@ -34,6 +34,8 @@ def test_files_are_sound(row: Row) -> None:
         assert checksum is None or re.fullmatch(r"md5:[0-9a-f]{32}|sha256:[0-9a-f]{64}", checksum)
         assert Path(variant.file_name).name == variant.file_name
         assert all(_ADDRESS.fullmatch(source) for source in variant.sources)
+        assert variant.about_bytes is None or 10**6 < variant.about_bytes < 2 * 10**9
+    assert all(variant.about_bytes for variant in row.variants[:1] if variant.sources)
 
 
 def test_no_two_files_share_a_name() -> None:

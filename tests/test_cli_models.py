@@ -114,6 +114,17 @@ def test_everything_is_listed(home: Home) -> None:
     assert [item["name"] for item in home.json("list", "--installed")] == [BUILT_IN]
 
 
+def test_what_will_have_to_be_fetched_is_told(home: Home) -> None:
+    """A model that is not there has the size of its download, and whether its hub wants to know who asks."""
+    said = home.run("info", "rmbg-2.0")
+    assert "about 1.0 GB" in said
+    assert "HF_TOKEN" in said
+    assert "HF_TOKEN" not in home.run("info", "u2net")
+    item = home.json("info", "silueta")
+    assert (item["size"], item["about_bytes"], item["installed"]) == (None, 44_000_000, False)
+    assert "about" not in home.run("info", BUILT_IN)
+
+
 def test_speeds_are_listed_where_they_were_measured(home: Home) -> None:
     """A measured speed has its column."""
     note_speeds(home.models, {BUILT_IN: 13.7})

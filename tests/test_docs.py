@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import sys
@@ -13,7 +14,7 @@ from typing import Literal, get_args, get_origin, get_type_hints
 import pytest
 from PIL import Image
 
-from bgrd.cli.main import parser
+from bgrd.cli.main import main, parser
 from bgrd.config.edge import EdgeOptions
 from bgrd.config.load import custom_models, load
 from bgrd.config.output import OutputOptions
@@ -114,6 +115,18 @@ def test_the_models_of_the_readme_are_the_catalogues() -> None:
         (row.name, str(row.spec.side if row.spec else 256), row.licence, "yes" if row.commercial else "no")
         for row in ROWS.values()
     ]
+
+
+def test_the_sizes_of_the_readme_are_the_catalogues(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The table of models has the size `bgrd models list` shows of each, and none where there is none to fetch."""
+    table = re.findall(r"^\| `([\w.-]+)`[^|]*\| \d+ \|[^|]*\|[^|]*\| ([^|]*)\|", README, re.MULTILINE)
+    monkeypatch.setenv("COLUMNS", "200")
+    (tmp_path / "config.toml").write_text(f"models_directory = {json.dumps(str(tmp_path / 'none'))}")
+    assert main(["models", "list", "-c", str(tmp_path / "config.toml")]) == 0
+    listed = dict(re.findall(r"^([\w.-]+) +([\d.]+ [MG]B)? ", capsys.readouterr().out, re.MULTILINE))
+    assert {name: size.strip() for name, size in table} == {row: listed[row] for row in ROWS}
 
 
 def test_every_key_of_a_spec_is_explained() -> None:

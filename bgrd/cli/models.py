@@ -83,11 +83,12 @@ def _list(options: argparse.Namespace, settings: Settings) -> int:
         return _as_json([_facts(item) for item in items])
     table = Table(box=None, pad_edge=False)
     measured = any(item.milliseconds is not None for item in items)
-    for title in ("model", "installed", "licence", *(["ms a picture"] if measured else [])):
-        table.add_column(title, justify="right" if title == "ms a picture" else "left", overflow="fold")
+    for title in ("model", "size", "installed", "licence", *(["ms a picture"] if measured else [])):
+        table.add_column(title, justify="right" if title in {"size", "ms a picture"} else "left", overflow="fold")
     for item in items:
         speed = [f"{item.milliseconds:.0f}" if item.milliseconds is not None else ""] if measured else []
-        table.add_row(escape(line(item.name)), _size(item), escape(line(_licence(item))), *speed)
+        there = "yes" if item.installed else ""
+        table.add_row(escape(line(item.name)), _size(item), there, escape(line(_licence(item))), *speed)
     _console().print(table)
     return os.EX_OK
 
@@ -101,6 +102,8 @@ def _info(options: argparse.Namespace, settings: Settings) -> int:
         "licence": _licence(item),
         "file": str(item.path) if item.path else "",
         "installed": f"{_size(item)}, {item.origin or 'put there by hand'}" if item.installed else "no",
+        "size": f"about {_size(item)}" if _size(item) and not item.installed else "",
+        "gated": "its hub gives it to those who agreed there; HF_TOKEN says who asks" if item.gated else "",
         "weights": ", ".join(item.external),
         "sources": "\n".join(item.sources),
         "published": item.checksum or ("" if item.table or not item.sources else "no checksum"),
@@ -205,9 +208,13 @@ def _licence(item: Item) -> str:
 
 
 def _size(item: Item) -> str:
-    if item.size is None:
+    """Give how large a model is, or about how large it will be; "" where nobody knows."""
+    size = item.about_bytes if item.size is None else item.size
+    if size is None:
         return ""
-    return f"{item.size / 1e6:.1f} MB" if item.size < 10**7 else f"{item.size / 1e6:.0f} MB"
+    if size >= 10**9:
+        return f"{size / 1e9:.1f} GB"
+    return f"{size / 1e6:.1f} MB" if size < 10**7 else f"{size / 1e6:.0f} MB"
 
 
 def _console() -> Console:

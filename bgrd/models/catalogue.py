@@ -46,14 +46,15 @@ def _bound(name: str, licence: str, variants: tuple[Variant, ...], *, gated: boo
     )
 
 
-def _released(file_name: str, md5: str, *mirrors: str) -> tuple[Variant, ...]:
+def _released(file_name: str, md5: str, *mirrors: str, megabytes: float) -> tuple[Variant, ...]:
     """Give the one file of a model as it was released, with the checksum published beside it."""
-    sources = (_RELEASE + file_name, *mirrors)
-    return (Variant(name="fp32", file_name=file_name, sources=sources, checksum=f"md5:{md5}"),)
+    sources, size = (_RELEASE + file_name, *mirrors), round(megabytes * 1e6)
+    return (Variant(name="fp32", file_name=file_name, sources=sources, checksum=f"md5:{md5}", about_bytes=size),)
 
 
-def _hub(repository: str, path: str, *, name: Precision, file_name: str) -> Variant:
-    return Variant(name=name, file_name=file_name, sources=(f"hf://{repository}/{path}@main",))
+def _hub(repository: str, path: str, *, name: Precision, file_name: str, megabytes: float | None = None) -> Variant:
+    size = None if megabytes is None else round(megabytes * 1e6)
+    return Variant(name=name, file_name=file_name, sources=(f"hf://{repository}/{path}@main",), about_bytes=size)
 
 
 def _u2net(name: str, variants: tuple[Variant, ...]) -> Row:
@@ -86,18 +87,20 @@ _BUILT_IN = Row(
 _U2NETS = (
     _u2net(
         "u2net",
-        _released("u2net.onnx", "60024c5c889badc19c04ad937298a77b", "hf://tomjackson2023/rembg/u2net.onnx@main"),
+        _released(
+            "u2net.onnx", "60024c5c889badc19c04ad937298a77b", "hf://tomjackson2023/rembg/u2net.onnx@main", megabytes=176
+        ),
     ),
-    _u2net("u2netp", _released("u2netp.onnx", "8e83ca70e441ab06c318d82300c84806")),
-    _u2net("u2net_human_seg", _released("u2net_human_seg.onnx", "c09ddc2e0104f800e3e1bb4652583d1f")),
-    _u2net("silueta", _released("silueta.onnx", "55e59e0d8062d2f5d013f4725ee84782")),
+    _u2net("u2netp", _released("u2netp.onnx", "8e83ca70e441ab06c318d82300c84806", megabytes=4.6)),
+    _u2net("u2net_human_seg", _released("u2net_human_seg.onnx", "c09ddc2e0104f800e3e1bb4652583d1f", megabytes=176)),
+    _u2net("silueta", _released("silueta.onnx", "55e59e0d8062d2f5d013f4725ee84782", megabytes=44)),
 )
 
 _ISNETS = (
     _row(
         "isnet-general-use",
         "Apache-2.0",
-        _released("isnet-general-use.onnx", "fc16ebd8b0c10d971d3513d564d01e29"),
+        _released("isnet-general-use.onnx", "fc16ebd8b0c10d971d3513d564d01e29", megabytes=179),
         side=1024,
         stretch="guarded",
         **_HALF,
@@ -106,7 +109,7 @@ _ISNETS = (
     _row(
         "isnet-anime",
         "Apache-2.0",
-        _released("isnet-anime.onnx", "6f184e756bb3bd901c8849220a83e38e"),
+        _released("isnet-anime.onnx", "6f184e756bb3bd901c8849220a83e38e", megabytes=176),
         side=1024,
         stretch="guarded",
         mean=_IMAGENET["mean"],
@@ -127,7 +130,7 @@ _ISNETS = (
         "rmbg-1.4",
         "bria-rmbg-1.4",
         (
-            _hub("briaai/RMBG-1.4", "onnx/model.onnx", name="fp32", file_name="rmbg-1.4.onnx"),
+            _hub("briaai/RMBG-1.4", "onnx/model.onnx", name="fp32", file_name="rmbg-1.4.onnx", megabytes=176),
             _hub("briaai/RMBG-1.4", "onnx/model_fp16.onnx", name="fp16", file_name="rmbg-1.4-fp16.onnx"),
             _hub("briaai/RMBG-1.4", "onnx/model_quantized.onnx", name="int8", file_name="rmbg-1.4-int8.onnx"),
         ),
@@ -142,7 +145,7 @@ _BIREFNETS = (
     _birefnet(
         "birefnet-general",
         (
-            *_released("BiRefNet-general-epoch_244.onnx", "7a35a0141cbbc80de11d9c9a28f52697"),
+            *_released("BiRefNet-general-epoch_244.onnx", "7a35a0141cbbc80de11d9c9a28f52697", megabytes=973),
             _hub(
                 "onnx-community/BiRefNet-ONNX",
                 "onnx/model_fp16.onnx",
@@ -153,21 +156,25 @@ _BIREFNETS = (
     ),
     _birefnet(
         "birefnet-general-lite",
-        _released("BiRefNet-general-bb_swin_v1_tiny-epoch_232.onnx", "4fab47adc4ff364be1713e97b7e66334"),
+        _released("BiRefNet-general-bb_swin_v1_tiny-epoch_232.onnx", "4fab47adc4ff364be1713e97b7e66334", megabytes=224),
     ),
     _birefnet(
         "birefnet-portrait",
-        _released("BiRefNet-portrait-epoch_150.onnx", "c3a64a6abf20250d090cd055f12a3b67"),
+        _released("BiRefNet-portrait-epoch_150.onnx", "c3a64a6abf20250d090cd055f12a3b67", megabytes=973),
     ),
-    _birefnet("birefnet-dis", _released("BiRefNet-DIS-epoch_590.onnx", "2d4d44102b446f33a4ebb2e56c051f2b")),
+    _birefnet(
+        "birefnet-dis", _released("BiRefNet-DIS-epoch_590.onnx", "2d4d44102b446f33a4ebb2e56c051f2b", megabytes=973)
+    ),
     _birefnet(
         "birefnet-hrsod",
-        _released("BiRefNet-HRSOD_DHU-epoch_115.onnx", "c017ade5de8a50ff0fd74d790d268dda"),
+        _released("BiRefNet-HRSOD_DHU-epoch_115.onnx", "c017ade5de8a50ff0fd74d790d268dda", megabytes=973),
     ),
-    _birefnet("birefnet-cod", _released("BiRefNet-COD-epoch_125.onnx", "f6d0d21ca89d287f17e7afe9f5fd3b45")),
+    _birefnet(
+        "birefnet-cod", _released("BiRefNet-COD-epoch_125.onnx", "f6d0d21ca89d287f17e7afe9f5fd3b45", megabytes=973)
+    ),
     _birefnet(
         "birefnet-massive",
-        _released("BiRefNet-massive-TR_DIS5K_TR_TEs-epoch_420.onnx", "33e726a2136a3d59eb0fdf613e31e3e9"),
+        _released("BiRefNet-massive-TR_DIS5K_TR_TEs-epoch_420.onnx", "33e726a2136a3d59eb0fdf613e31e3e9", megabytes=973),
     ),
     _bound(
         "rmbg-2.0",
@@ -177,6 +184,7 @@ _BIREFNETS = (
                 name="fp32",
                 file_name="bria-rmbg-2.0.onnx",
                 sources=("hf://briaai/RMBG-2.0/onnx/model.onnx@main", _RELEASE + "bria-rmbg-2.0.onnx"),
+                about_bytes=1_020_000_000,
             ),
             _hub("briaai/RMBG-2.0", "onnx/model_fp16.onnx", name="fp16", file_name="rmbg-2.0-fp16.onnx"),
             _hub("briaai/RMBG-2.0", "onnx/model_int8.onnx", name="int8", file_name="rmbg-2.0-int8.onnx"),
@@ -194,7 +202,7 @@ _OTHERS = (
         "modnet",
         "Apache-2.0",
         (
-            _hub("Xenova/modnet", "onnx/model.onnx", name="fp32", file_name="modnet.onnx"),
+            _hub("Xenova/modnet", "onnx/model.onnx", name="fp32", file_name="modnet.onnx", megabytes=26),
             _hub("Xenova/modnet", "onnx/model_fp16.onnx", name="fp16", file_name="modnet-fp16.onnx"),
             _hub("Xenova/modnet", "onnx/model_quantized.onnx", name="int8", file_name="modnet-int8.onnx"),
         ),

@@ -23,10 +23,11 @@ __all__ = ["Item", "Verdict", "inventory", "verify"]
 class Item:
     """One file a model has or may have.
 
-    `size` is in bytes, with its weights, None where the file is not there. `checksum` is what is published for it,
-    `recorded` the sha256 it had when it was installed. `spec` is None where only the file has it. `milliseconds` is
-    what a picture was measured to take in it on this machine. `external` has the sha256 of each file of weights.
-    `table` says that the configuration describes it.
+    `size` is in bytes, with its weights, None where the file is not there; `about_bytes` is roughly what there is to
+    fetch, None where that is not known. `gated` says that its hub wants to know who asks. `checksum` is what is
+    published for it, `recorded` the sha256 it had when it was installed. `spec` is None where only the file has it.
+    `milliseconds` is what a picture was measured to take in it on this machine. `external` has the sha256 of each file
+    of weights. `table` says that the configuration describes it.
     """
 
     name: str
@@ -37,6 +38,8 @@ class Item:
     sources: tuple[str, ...] = ()
     origin: str = ""
     note: str = ""
+    gated: bool = False
+    about_bytes: int | None = None
     checksum: str | None = None
     recorded: str | None = None
     spec: dict[str, Any] | None = None
@@ -111,6 +114,8 @@ def _of_row(row: Row, variant: Variant | None, entries: Mapping[str, Entry], dir
         sources=variant.sources if variant else (),
         origin="comes with bgrd" if name == BUILT_IN else entry.origin if entry else "",
         note=row.note,
+        gated=row.gated,
+        about_bytes=variant.about_bytes if variant else None,
         checksum=variant.checksum if variant else None,
         recorded=entry.sha256 if entry else None,
         spec=row.spec.to_json() if row.spec else None,

@@ -17,15 +17,15 @@ class Variant:
     """One file of a model.
 
     `sources` are addresses of the same bytes, the maker's own first: `https://...` or `hf://owner/name/path@revision`;
-    () where the package has the file. `checksum` is `algorithm:hex` as published, None where nothing is. `external`
-    names the files beside it that hold its weights, as the model itself calls them.
+    () where the package has the file. `checksum` is `algorithm:hex` as published, None where nothing is.
+    `about_bytes` is roughly its size, None where nobody looked.
     """
 
     name: Precision
     file_name: str
     sources: tuple[str, ...] = ()
     checksum: str | None = None
-    external: tuple[str, ...] = ()
+    about_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
