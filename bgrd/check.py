@@ -23,8 +23,9 @@ from bgrd.intake.guard import mount_at
 from bgrd.intake.ignore import ignored_directory
 from bgrd.intake.mounts import is_network, read_mounts, watching
 from bgrd.job import Folder, ModelChoice
+from bgrd.models.partial import digest
 from bgrd.models.providers import PROVIDERS, chosen
-from bgrd.models.store import find, matches, variant_of
+from bgrd.models.store import find, variant_of
 from bgrd.outputs import outputs
 from bgrd.question import ask
 
@@ -141,8 +142,8 @@ def _checksum(choice: ModelChoice, *, known: bool) -> str | None:
 
 def _model(subject: str, choice: ModelChoice, *, checksum: str | None) -> Finding:
     """Give what is to be said about a model's file. Raises OSError where it cannot be read."""
-    with choice.path.open("rb") as stream:
-        sound = checksum is None or matches(stream.fileno(), checksum)
+    with choice.path.open("rb"):
+        sound = checksum is None or digest(choice.path).holds(checksum)
     if not sound:
         text = f"{plain(choice.path)} is damaged or another file: its checksum is not {checksum}"
         return Finding(level="error", subject=subject, text=text, advice=f"bgrd models verify {choice.name}")

@@ -16,7 +16,7 @@ import pytest
 from bgrd.errors import BgrdError, BusyError, CannotCreateError, FetchError, LicenceError
 from bgrd.models.address import Source, resolve
 from bgrd.models.fetch import Arrival, Pace, Teller, fetch
-from bgrd.models.partial import Partial
+from bgrd.models.partial import Partial, digest
 from tests.file_server import FileServer, Reply, Request, ranged
 from tests.making import model
 
@@ -203,6 +203,16 @@ def test_a_length_that_is_too_short(server: FileServer, bench: Bench) -> None:
     server.script(Reply(body=DATA, length=HALF))
     assert "sends other bytes than sha256:" in bench.fails(server.url())
     assert bench.left == []
+
+
+def test_checksums(tmp_path: Path) -> None:
+    """Both algorithms are known, letters of either case; a checksum of another form holds of nothing."""
+    (tmp_path / "file").write_bytes(DATA)
+    found = digest(tmp_path / "file")
+    assert found.holds(f"md5:{hashlib.md5(DATA).hexdigest().upper()}")
+    assert found.holds(SUM)
+    wrong = ("md5:" + "0" * 32, "md5:", "", SUM.removeprefix("sha256:"), SUM.replace("sha256", "sha512"))
+    assert not any(found.holds(checksum) for checksum in wrong)
 
 
 def test_wrong_bytes(server: FileServer, bench: Bench) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from functools import cache
@@ -77,6 +78,8 @@ OWNERS = {
 }
 """The only modules that may import a heavy library."""
 
+MODELS = (ROOT / "models" / "__init__.py").read_text()
+
 PIXELS = {"PIL", "numpy", "pillow_heif", "onnxruntime"}
 """What the parent never loads."""
 
@@ -146,6 +149,13 @@ def test_packages_hold_no_code() -> None:
     for path in ROOT.rglob("__init__.py"):
         if path.parent != ROOT:
             assert len(ast.parse(path.read_text()).body) == 1, path
+
+
+def test_every_module_of_the_models_is_told() -> None:
+    """The room's docstring names each of its modules once, by what it is for."""
+    told = re.findall(r"^    (\w+(?:, \w+)*)  ", ast.get_docstring(ast.parse(MODELS), clean=False) or "", re.MULTILINE)
+    named = sorted(name for line in told for name in line.split(", "))
+    assert named == sorted(name.removeprefix("models.") for name in modules() if name.startswith("models."))
 
 
 def test_the_daemon_loads_no_pixels_and_no_network() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from bgrd.errors import ConfigError, MemoryFault, ModelFault
+from bgrd.models.anatomy import METADATA_KEY
 from bgrd.models.providers import chosen, short
 from bgrd.models.spec import ModelSpec, OutputLayout, parse
 from bgrd.models.trial import contradiction, settled, synthetic
@@ -25,7 +26,6 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 __all__ = ["Session"]
 
-METADATA_KEY = "bgrd"
 _ELEMENT_TYPES = {"tensor(float)": "float32", "tensor(float16)": "float16"}
 _EXTERNAL = re.compile(r"External file: (.+?) not found")
 """How onnxruntime names a file of weights that it misses."""

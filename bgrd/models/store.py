@@ -1,26 +1,23 @@
-"""Where a model's file lies, and whether it is the file it should be. Loads nothing, fetches nothing."""
+"""Where a model's file lies, and how to come by one that is not there. Loads nothing, fetches nothing."""
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from bgrd.errors import SHORTAGES, ConfigError, DaemonFault, ModelFault
+from bgrd.errors import SHORTAGES, DaemonFault, ModelFault
 from bgrd.job import ModelChoice
 from bgrd.models import index
 from bgrd.models.catalogue import BUILT_IN, ROWS
 from bgrd.models.row import Row, Variant
 from bgrd.question import ask
 
-__all__ = ["PACKAGED", "canonical", "find", "how_to_get", "installed_names", "matches", "variant_of"]
+__all__ = ["PACKAGED", "canonical", "find", "how_to_get", "installed_names", "variant_of"]
 
 PACKAGED = Path(__file__).parent / "data"
 """Where the built-in model lies."""
-_BLOCK_BYTES = 2**20
 _Answer = TypeVar("_Answer")
 
 
@@ -31,9 +28,9 @@ def find(name: str, *, custom: Mapping[str, ModelChoice], directory: Path) -> Mo
     ModelFault, with what to do, where the name or its file is missing, and DaemonFault where bgrd itself is short of
     what it takes to look.
     """
+    name = name if name in custom else canonical(name)
     if name in custom:
         return _whole(custom[name], f"The file of model {name} is missing: {custom[name].path}.")
-    name = canonical(name)
     if name == BUILT_IN:
         choice = _listed(ROWS[name], ROWS[name].variants[0], PACKAGED)
         return _whole(choice, "The built-in model is missing: reinstall bgrd.")
@@ -69,13 +66,13 @@ def how_to_get(name: str, *, custom: Mapping[str, ModelChoice]) -> str:
         return (
             f"Model {name} is not installed: run `bgrd models quantize {base} --calibrate FOLDER` on your own photos."
         )
-    if colon and base in ROWS:
-        told = ", ".join(f"{base}:{variant.name}" for variant in ROWS[base].variants) or "none"
+    if colon and base in ROWS and ROWS[base].variants:
+        told = ", ".join(f"{base}:{variant.name}" for variant in ROWS[base].variants)
         return f"There is no model named {name}; variants of {base} are {told}."
-    if name in ROWS:
+    if base in ROWS:
         return (
-            f"Model {name} comes {ROWS[name].note}: run `bgrd models add FILE --name {name}`, "
-            f"or name the file in a [[model]] table with like = {name!r}."
+            f"Model {name} comes {ROWS[base].note}: run `bgrd models add FILE --name {name}`, "
+            f"or name the file in a [[model]] table with like = {base!r}."
         )
     known = ", ".join([*ROWS, *custom])
     return f"There is no model named {name}; known are {known}, and what `bgrd models add FILE` installs."
@@ -92,22 +89,6 @@ def installed_names(directory: Path, *, expected: bool = False) -> frozenset[str
         return frozenset(ask(directory, partial(index.read, directory)))
     except (OSError, ModelFault):
         return None
-
-
-def matches(fd: int, checksum: str) -> bool:
-    """Whether an open file's bytes have the checksum `md5:<hex>` or `sha256:<hex>`; leaves the offset at its end.
-
-    Raises ConfigError on any other form.
-    """
-    algorithm, _colon, wanted = checksum.partition(":")
-    if algorithm not in {"md5", "sha256"} or not wanted:
-        message = f"A checksum is md5:... or sha256:..., not {checksum!r}."
-        raise ConfigError(message)
-    digest = hashlib.new(algorithm, usedforsecurity=False)
-    os.lseek(fd, 0, os.SEEK_SET)
-    while block := os.read(fd, _BLOCK_BYTES):
-        digest.update(block)
-    return digest.hexdigest() == wanted.lower()
 
 
 def _installed(name: str, custom: Mapping[str, ModelChoice], directory: Path) -> tuple[ModelChoice, str]:
