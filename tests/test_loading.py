@@ -90,6 +90,33 @@ def test_weights_that_are_not_there(caged: tuple[LaneProcess, Hands], parted: Mo
     assert not slot.loading
 
 
+def test_a_model_that_was_replaced_is_forgotten(caged: tuple[LaneProcess, Hands], tmp_path: Path) -> None:
+    """Where the file that took a model's name cannot be used, nothing is worked with the one before."""
+    lane, hands = caged
+    (tmp_path / "tiny.onnx").write_bytes(model())
+    choice = ModelChoice(name="replaced", path=tmp_path / "tiny.onnx", spec=SPEC)
+    Slot(process=lane, idle_since=0.0).load(choice, LIMITS)
+    hands.expect(Loaded)
+    choice.path.write_bytes(b"damaged")
+    Slot(process=lane, idle_since=0.0).load(choice, LIMITS)
+    reason = hands.expect(Faulted).text
+    hands.submit(encoded(noise(40, 30), "PNG"), recipe=Recipe(model="replaced"))
+    assert hands.expect(Faulted).text == reason
+
+
+def test_a_spec_that_is_none_any_more(caged: tuple[LaneProcess, Hands], tmp_path: Path) -> None:
+    """A spec that was written down by another version blocks the model's folders, not their pictures."""
+    lane, hands = caged
+    (tmp_path / "tiny.onnx").write_bytes(model())
+    choice = ModelChoice(name="tiny", path=tmp_path / "tiny.onnx", spec={**SPEC, "colour": 3})
+    Slot(process=lane, idle_since=0.0).load(choice, LIMITS)
+    fault = hands.expect(Faulted)
+    assert (fault.kind, fault.text) == (
+        "model",
+        "the spec of model tiny cannot be read: model tiny.colour: there is no such key.",
+    )
+
+
 def test_providers_reach_the_lane(caged: tuple[LaneProcess, Hands], tmp_path: Path) -> None:
     """One that cannot be used is the model's fault, or is left out and told, as the settings want it."""
     lane, hands = caged

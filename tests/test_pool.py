@@ -178,6 +178,19 @@ def test_a_lane_that_holds_the_model_is_preferred(bench: Bench) -> None:
     assert bench.told.loaded == ["m"]
 
 
+def test_another_file_under_the_same_name_is_loaded(tmp_path: Path) -> None:
+    """A model that was replaced is not worked with any more by a lane that holds the one before."""
+    bench = Bench(tmp_path, replace(LIMITS, lanes=1))
+    first = bench.model()
+    models = (first, first, replace(first, sha256="0" * 64), replace(first, sha256="0" * 64), first)
+    for count, model in enumerate(models, 1):
+        bench.submit(b"x", model=model)
+        bench.until(lambda count=count: len(bench.told.finished_jobs) == count)  # type: ignore[misc]
+    bench.close()
+    assert len(set(bench.told.lanes)) == 1
+    assert bench.told.loaded == ["m"] * 3
+
+
 def test_two_jobs_run_side_by_side_in_two_lanes(bench: Bench) -> None:
     """Up to `lanes` jobs run at once, then the pool is full."""
     bench.submit(b"slow 0.2")

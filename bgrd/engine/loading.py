@@ -6,9 +6,9 @@ import hashlib
 from collections.abc import Sequence
 
 from bgrd.engine.wire import Load
-from bgrd.errors import ModelFault
+from bgrd.errors import ConfigError, ModelFault
 from bgrd.models.session import Session
-from bgrd.models.spec import parse
+from bgrd.models.spec import ModelSpec, parse
 
 __all__ = ["contents", "loaded"]
 
@@ -24,7 +24,7 @@ def loaded(load: Load, descriptors: Sequence[int]) -> tuple[Session, str]:
         digest.update(content)
     session = Session(
         data,
-        spec=parse(load.spec, where=f"model {load.model}") if load.spec is not None else None,
+        spec=_spec(load),
         threads=load.threads,
         name=load.model,
         external=dict(zip(load.external, weights, strict=True)),
@@ -32,6 +32,17 @@ def loaded(load: Load, descriptors: Sequence[int]) -> tuple[Session, str]:
         fallback=load.fallback,
     )
     return session, digest.hexdigest()
+
+
+def _spec(load: Load) -> ModelSpec | None:
+    """Read the spec that came along. Raises ModelFault: one that was written down long ago may not be one any more."""
+    if load.spec is None:
+        return None
+    try:
+        return parse(load.spec, where=f"model {load.model}")
+    except ConfigError as error:
+        text = f"the spec of model {load.model} cannot be read: {error}"
+        raise ModelFault(text) from error
 
 
 def contents(descriptor: int) -> bytes:

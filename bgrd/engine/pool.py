@@ -86,7 +86,7 @@ class Pool:
             return False
         for idle in list(self._slots.values()) if assignment.alone else ():
             self._remove(idle, kill=False)  # what earlier pictures left in a lane is not to be this one's undoing
-        slot = self._choose(assignment.model.name)
+        slot = self._choose(assignment.model)
         self._supply(slot, assignment.needs)
         slot.assignment = assignment
         slot.confine(self.limits, memory_bytes=self.limits.memory_bytes)
@@ -111,8 +111,8 @@ class Pool:
         """Load a model, then its folder's grounds, for a trial; False where no lane is free now. Raises as `submit`."""
         if self.free < 1:
             return False
-        slot = self._choose(needs[0].name)
-        for name in [need.name for need in needs if slot.holds(need.name)]:
+        slot = self._choose(needs[0])
+        for name in [need.name for need in needs if slot.holds(need)]:
             known = Loaded(model=name, sha256="", seconds=0.0, resident_bytes=0)
             self._events.model_loaded(known, slot.process.pid)
         if slot.lacked(needs):
@@ -220,7 +220,7 @@ class Pool:
     def _slot_of(self, job: int) -> Slot | None:
         return next((slot for slot in self._slots.values() if slot.job == job), None)
 
-    def _choose(self, model: str) -> Slot:
+    def _choose(self, model: Need) -> Slot:
         """Choose the best idle lane, or begin one."""
         idle = [slot for slot in self._slots.values() if slot.idle]
         return best(idle, model, more=len(self._slots) < self.limits.lanes) or self._begin()

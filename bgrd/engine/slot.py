@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import Literal
 
 from bgrd.engine.capacity import Limits
@@ -47,9 +46,10 @@ class Assignment:
 
 @dataclass(slots=True)
 class Slot:
-    """A lane's state. `models` are those it holds with their bytes, the one used longest ago first; grounds too.
+    """A lane's state.
 
-    `places` are the paths of the grounds it was sent, by the names it knows them by.
+    `models` are those it holds with their bytes, the one used longest ago first; grounds too. `choices` says which file
+    was loaded last under each name.
 
     `stage` is what it does: nothing, loading a model, reading the source, waiting for the parent's answer to the
     hash, or working. Each but the first has a deadline.
@@ -60,8 +60,8 @@ class Slot:
     oom_kills: int = 0
     greeted: bool = False
     models: dict[str, int] = field(default_factory=dict)
+    choices: dict[str, Need] = field(default_factory=dict)
     loading: list[str] = field(default_factory=list)
-    places: dict[str, Path] = field(default_factory=dict)
     assignment: Assignment | None = None
     stage: Stage = "idle"
     deadline: float | None = None
@@ -104,9 +104,10 @@ class Slot:
         with suppress(PermissionError):
             self.process.limit(memory_bytes=memory_bytes, file_bytes=file_bytes, processor_seconds=seconds)
 
-    def holds(self, model: str) -> bool:
-        """Say whether a model is loaded or being loaded."""
-        return model in self.models or model in self.loading
+    def holds(self, need: Need) -> bool:
+        """Say whether a model or ground is loaded or being loaded, and not another file under its name."""
+        there = need.name in self.models or need.name in self.loading
+        return there and self.choices.get(need.name) == need
 
     def enter(self, stage: Stage, *, now: float, limit_seconds: float) -> None:
         """Begin a stage; loading has a limit of its own, being idle has none."""
@@ -132,7 +133,7 @@ class Slot:
 
     def lacked(self, needs: Sequence[Need]) -> list[Need]:
         """Give those that are neither held nor being loaded."""
-        return [need for need in needs if not self.holds(need.name)]
+        return [need for need in needs if not self.holds(need)]
 
     def load(self, need: Need, limits: Limits) -> None:
         """Send the files of a model or ground as descriptors. Raises ModelFault or GroundFault, DaemonFault."""
@@ -148,7 +149,6 @@ class Slot:
             )
         else:
             message = replace(message, ground=need.max_pixels)
-            self.places[need.name] = need.path
         with ExitStack() as opened:
             descriptors = []
             for path in need.files:
@@ -156,6 +156,8 @@ class Slot:
                 # Some file systems ask their server when a file is closed.
                 opened.callback(dispose, partial(os.close, descriptor))
                 descriptors.append(descriptor)
+            self.models.pop(need.name, None)
+            self.choices[need.name] = need
             self.loading.append(need.name)
             self.send(message, tuple(descriptors))
 
@@ -166,7 +168,8 @@ class Slot:
         """
         if not name and isinstance(fault, GroundFault) and self.assignment is not None:
             name = next((need.name for need in self.lacked(self.assignment.grounds)), "")
-        return ground_fault(self.places[name], fault) if name in self.places else fault
+        ground = self.choices.get(name)
+        return ground_fault(ground.path, fault) if isinstance(ground, GroundChoice) else fault
 
     def finish(self) -> None:
         """Take the job off; the model it used, and what its cut-outs stand on, are the last to be shed."""
@@ -183,7 +186,7 @@ class Slot:
             self.send(Drop(model=oldest))
 
 
-def best(idle: Sequence[Slot], model: str, *, more: bool) -> Slot | None:
+def best(idle: Sequence[Slot], model: Need, *, more: bool) -> Slot | None:
     """Choose among idle lanes: one that holds the model, none where there may be `more`, else the least laden."""
     for slot in idle:
         if slot.holds(model):

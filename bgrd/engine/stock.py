@@ -40,6 +40,7 @@ class Stock:
             taken = Taken(sha256=hashlib.sha256(data).hexdigest())
             self._grounds[load.model] = (load_ground(data, max_pixels=load.ground), taken.sha256)
         else:
+            self._models.pop(load.model, None)  # another file under its name, whose memory is wanted now
             session, sha256 = loaded(load, descriptors)
             session.trial()
             taken = Taken(sha256=sha256, providers=session.providers, notes=session.notes)
