@@ -23,6 +23,7 @@ from bgrd.intake.guard import mount_at
 from bgrd.intake.ignore import ignored_directory
 from bgrd.intake.mounts import is_network, read_mounts, watching
 from bgrd.job import Folder, ModelChoice
+from bgrd.models import index
 from bgrd.models.partial import digest
 from bgrd.models.providers import PROVIDERS, chosen
 from bgrd.models.store import find, variant_of
@@ -124,8 +125,10 @@ def _models(settings: Settings, plan: Sequence[Folder]) -> Iterator[Finding]:
         advice = "its folders wait until this is mended"
         try:
             choice = find(name, custom=custom, directory=settings.models_directory)
-            checksum = _checksum(choice, known=name not in custom)
-            yield ask(choice.path, partial(_model, subject, choice, checksum=checksum), seconds=_READ_SECONDS)
+            checksum = _checksum(choice, known=choice.name not in custom)
+            weights = _weights(choice, settings) if choice.name not in custom else {}
+            look = partial(_model, subject, choice, checksum=checksum, weights=weights)
+            yield ask(choice.path, look, seconds=_READ_SECONDS)
         except (ModelFault, DaemonFault) as fault:
             yield Finding(level="error", subject=subject, text=str(fault), advice=advice)
         except OSError as error:
@@ -140,15 +143,25 @@ def _checksum(choice: ModelChoice, *, known: bool) -> str | None:
     return listed[1].checksum if listed else None
 
 
-def _model(subject: str, choice: ModelChoice, *, checksum: str | None) -> Finding:
-    """Give what is to be said about a model's file. Raises OSError where it cannot be read."""
-    with choice.path.open("rb"):
-        sound = checksum is None or digest(choice.path).holds(checksum)
-    if not sound:
-        text = f"{plain(choice.path)} is damaged or another file: its checksum is not {checksum}"
-        return Finding(level="error", subject=subject, text=text, advice=f"bgrd models verify {choice.name}")
+def _weights(choice: ModelChoice, settings: Settings) -> Mapping[str, str]:
+    """Give the sha256 that was recorded of each of an installed model's files of weights."""
+    directory = settings.models_directory
+    entry = ask(directory, partial(index.read, directory)).get(choice.name) if choice.external else None
+    return {} if entry is None else entry.external
+
+
+def _model(subject: str, choice: ModelChoice, *, checksum: str | None, weights: Mapping[str, str]) -> Finding:
+    """Give what is to be said about a model's files. Raises OSError where one cannot be read."""
+    known = {choice.path: checksum} | {choice.path.parent / name: f"sha256:{weights[name]}" for name in weights}
+    for path, wanted in known.items():
+        with path.open("rb"):
+            sound = wanted is None or digest(path).holds(wanted)
+        if not sound:
+            text = f"{plain(path)} is damaged or another file: its checksum is not {wanted}"
+            return Finding(level="error", subject=subject, text=text, advice=f"bgrd models verify {choice.name}")
     proof = "its checksum is right" if checksum else "no checksum is known for it"
-    return Finding(level="ok", subject=subject, text=f"{plain(choice.path)}: {proof}")
+    rest = ", and none is known for its weights" if choice.external and not weights else ""
+    return Finding(level="ok", subject=subject, text=f"{plain(choice.path)}: {proof}{rest}")
 
 
 def _providers(settings: Settings) -> Iterator[Finding]:

@@ -44,6 +44,8 @@ def test_an_endpoint_that_is_none() -> None:
     """A wrong HF_ENDPOINT is told by its name."""
     with pytest.raises(ConfigError, match="HF_ENDPOINT is no web address: 'hub'"):
         resolve("hf://a/b/c@main", environ={"HF_ENDPOINT": "hub/"})
+    with pytest.raises(ConfigError, match="HF_ENDPOINT is no web address: 'https://hub:x'"):
+        resolve("hf://a/b/c@main", environ={"HF_ENDPOINT": "https://me:secret@hub:x"})
 
 
 def test_the_token_is_the_variables_or_the_files(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from bgrd.check import Finding, check, prepare_folders
 from bgrd.config.load import folders, load
 from bgrd.config.settings import Settings
+from bgrd.models.index import Entry, change
 
 
 class World:
@@ -108,6 +110,26 @@ def test_a_model_of_ones_own(world: World) -> None:
     assert (wrong.level, wrong.advice) == ("error", "bgrd models verify mine")
     right = "9372c470eeadd5ecd9c3c74c2b3cb633f8e2f2fad799250a0f70d652b6b825e4"
     assert world.found(MINE + f'sha256 = "{right}"')["model mine"].text.endswith("its checksum is right")
+
+
+def test_weights_in_files_of_their_own(world: World) -> None:
+    """An installed model's weights are held against what was recorded of them; of others nothing is known."""
+    models = world.home / ".local/share/bgrd/models"
+    (models / "mine").mkdir(parents=True)
+    (models / "mine" / "m.onnx").write_bytes(b"model")
+    (models / "mine" / "m.data").write_bytes(b"weights")
+    graph, weights = (hashlib.sha256(data).hexdigest() for data in (b"model", b"weights"))
+    entry = Entry(name="mine", file_name="mine/m.onnx", sha256=graph, size=5, origin="", external={"m.data": weights})
+    change(models, lambda entries: entries.update(mine=entry))
+    assert world.found('[defaults]\nmodel = "mine"')["model mine"].text.endswith("its checksum is right")
+    (models / "mine" / "m.data").write_bytes(b"other")
+    finding = world.found('[defaults]\nmodel = "mine"')["model mine"]
+    assert (finding.level, finding.advice) == ("error", "bgrd models verify mine")
+    assert "m.data is damaged or another file" in finding.text
+    (world.home / "m.onnx").write_bytes(b"model")
+    (world.home / "m.data").write_bytes(b"other")
+    text = world.found(MINE + f'data = ["m.data"]\nsha256 = "{graph}"')["model mine"].text
+    assert text.endswith("its checksum is right, and none is known for its weights")
 
 
 def test_a_model_that_cannot_be_read(world: World) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationInfo, field_validator
 
 from bgrd.config.values import file_name_of, place_of, providers_of, size_of
-from bgrd.models.address import is_web_address
+from bgrd.models.address import is_web_address, without_user
 
 __all__ = ["DAY", "HOUR", "FileName", "Mirror", "Name", "Place", "Providers", "Size", "Table", "some"]
 
@@ -29,8 +28,7 @@ def _name(value: str) -> str:
 def _mirror(value: str) -> str:
     """Refuse what is no web address of a directory."""
     if not value.isprintable() or set(value) & set(" ?#") or not is_web_address(value):
-        shown = re.sub(r"//.*@", "//", value)  # a password is nothing for a log
-        message = f"must be an address like https://my.server/models/, is {shown!r}"
+        message = f"must be an address like https://my.server/models/, is {without_user(value)!r}"
         raise ValueError(message)
     return value
 

@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from bgrd.errors import ConfigError
 
-__all__ = ["Source", "is_web_address", "resolve", "same_host", "sources", "without_password"]
+__all__ = ["Source", "is_web_address", "resolve", "same_host", "sources", "without_password", "without_user"]
 
 _HUB = re.compile(r"hf://(?P<repo>[^/@]+/[^/@]+)/(?P<path>[^@]+)@(?P<revision>[^@]+)")
 _HUB_ENDPOINT = "https://huggingface.co"
@@ -46,7 +46,8 @@ def resolve(address: str, *, environ: Mapping[str, str]) -> Source:
     if address.startswith("hf://"):
         return _on_hub(address, environ=environ)
     if not is_web_address(address):
-        message = f"A model's address is https://..., http://... or hf://owner/repo/path@revision, not {address!r}."
+        shown = without_user(address)
+        message = f"A model's address is https://..., http://... or hf://owner/repo/path@revision, not {shown!r}."
         raise ConfigError(message)
     return Source(url=address)
 
@@ -71,6 +72,11 @@ def without_password(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
+def without_user(text: str) -> str:
+    """Give what may be no address at all as it may be shown: without what stands for user and password."""
+    return re.sub(r"//.*@", "//", text)
+
+
 def _origin(url: str) -> tuple[str, str | None, int | None]:
     parts = urlsplit(url)
     return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
@@ -83,7 +89,7 @@ def _on_hub(address: str, *, environ: Mapping[str, str]) -> Source:
         raise ConfigError(message)
     endpoint = environ.get("HF_ENDPOINT", "").strip().rstrip("/") or _HUB_ENDPOINT
     if not is_web_address(endpoint):
-        message = f"HF_ENDPOINT is no web address: {endpoint!r}."
+        message = f"HF_ENDPOINT is no web address: {without_user(endpoint)!r}."
         raise ConfigError(message)
     repo, path, revision = (quote(match[part], safe=safe) for part, safe in _QUOTED.items())
     return Source(
