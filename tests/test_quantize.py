@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import itertools
+import logging
 import os
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from bgrd.models.index import read, speeds
 from bgrd.models.quantize import Photos, measure, photos_in, quantise
 from bgrd.models.store import find
 from tests.making import corners, encoded, model, noise
+from tests.networks import u2net
 
 SPEC = {"name": "small", "side": 32, "licence": "MIT"}
 
@@ -113,6 +115,14 @@ def test_a_network_becomes_int8(opset: int, folder: Path, tmp_path: Path) -> Non
     assert '"side": 32' in (dissect(draft).spec or "")
     worth = measure(choice, draft, photos)
     assert 0.0 < worth.mean < worth.p99 < 25.0
+
+
+def test_what_onnxruntime_mutters_is_not_told(folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A graph with weights it cannot take by channel is quantised without a word on the terminal."""
+    quantise(chosen(tmp_path, u2net(32)), photos_in(folder), tmp_path / "draft.onnx")
+    assert caplog.messages == []
+    logging.getLogger().warning("heard again")
+    assert caplog.messages == ["heard again"]
 
 
 def test_models_are_timed_in_turn(folder: Path, tmp_path: Path) -> None:
