@@ -205,6 +205,9 @@ def test_speeds_go_with_their_file(tmp_path: Path) -> None:
     note_speeds(tmp_path, {"a": 1, "b": 2})
     change(tmp_path, lambda entries: entries.pop("a"))
     assert speeds(tmp_path) == {"b": 2.0, "c": 3.0}
+    (tmp_path / ".speeds.json.new").mkdir()  # no file can be written there
+    change(tmp_path, lambda entries: entries.pop("b"))
+    assert read(tmp_path) == {}
 
 
 def test_a_killed_command_blocks_no_later_one(tmp_path: Path) -> None:

@@ -71,7 +71,8 @@ def change(directory: Path, what: Callable[[dict[str, Entry]], object]) -> None:
         measured = speeds(directory)
         kept = {name: value for name, value in measured.items() if before.get(name) == entries.get(name)}
         if kept != measured:
-            _write(directory / _SPEEDS, {"milliseconds": kept})
+            with suppress(OSError):  # the entries are written: what called this must not take its files back
+                _write(directory / _SPEEDS, {"milliseconds": kept})
 
 
 def speeds(directory: Path) -> dict[str, float]:
