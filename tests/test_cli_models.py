@@ -504,8 +504,19 @@ def test_a_model_is_removed(home: Home, server: FileServer, tiny: Row) -> None:
     home.run("remove", "tiny")
     assert home.left == []
     assert "tiny is not installed" in home.run("remove", "tiny", code=66)
-    assert "no model named nope is installed" in home.run("remove", "nope", code=66)
+    assert "model nope is not installed" in home.run("remove", "nope", code=66)
     assert "cannot be removed" in home.run("remove", BUILT_IN, code=64)
+
+
+def test_what_a_killed_command_left_can_be_removed(home: Home) -> None:
+    """The beginning of a copy goes by the name it was to have; a file that nobody installed stays."""
+    home.models.mkdir(parents=True)
+    (home.models / ".mine.onnx.part").write_bytes(b"half")
+    (home.models / "mine.onnx").write_bytes(b"somebody's")
+    assert ".mine.onnx.part" in home.run("remove", "mine")
+    assert home.left == ["mine.onnx"]
+    assert "model mine is not installed" in home.run("remove", "mine", code=66)
+    assert "a model's name has" in home.run("remove", "../mine", code=64)
 
 
 def test_what_is_being_fetched_is_not_removed(home: Home, server: FileServer, tiny: Row) -> None:

@@ -129,21 +129,19 @@ def remove(directory: Path, name: str) -> tuple[Path, ...]:
     if name == BUILT_IN:
         message = f"{BUILT_IN} comes with bgrd and cannot be removed"
         raise UsageError(message)
-    entry, listed = index.read(directory).get(name), variant_of(name)
-    file_name = entry.file_name if entry else listed[1].file_name if listed else None
-    if file_name is None:
-        message = f"no model named {name} is installed"
-        raise NoInputError(message)
-    path = directory / file_name
-    found = files_of(directory, entry) if entry else [path]
-    begun = [part for one in found for part in _forgotten(one)]
+    entries, listed = index.read(directory), variant_of(name)
+    entry = entries.get(name)
+    found = files_of(directory, entry) if entry else [directory / listed[1].file_name] if listed else []
+    # Where nobody knows the name a file that has it is somebody's own; what a killed `add` left is ours.
+    coming = found or [directory / file_name_for(checked_name(name), entries)]
+    begun = [part for one in coming for part in _forgotten(one)]
     gone = (*(one for one in found if _removed(one)), *begun)
     if entry is not None:
         # Last: a file without an entry would be a foreign one, an entry without a file says that it is gone.
         index.change(directory, lambda entries: entries.pop(name, None))
         if entry.external:
             with suppress(OSError):
-                path.parent.rmdir()
+                found[0].parent.rmdir()
     elif not gone:
         message = f"model {name} is not installed"
         raise NoInputError(message)
