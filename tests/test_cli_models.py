@@ -566,6 +566,19 @@ def test_records_that_cannot_be_read(tmp_path: Path) -> None:
         assert done.stderr == f"bgrd: {models / 'models.json'} cannot be read: Permission denied\n"
 
 
+def test_an_output_that_is_full_is_not_the_models_fault(tmp_path: Path) -> None:
+    """What is wrong with our own output is not said of the models' directory."""
+    house = House(tmp_path / "house")
+    command = [sys.executable, "-m", "bgrd", "models", "list"]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            command, env=house.environment, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode != 0
+    assert "No space left on device" in done.stderr
+    assert "cannot be read" not in done.stderr
+
+
 def test_a_file_in_place_of_the_directory(home: Home) -> None:
     """Where the models' directory is a file, nothing is installed, and that is said."""
     home.models.parent.mkdir(parents=True)

@@ -56,15 +56,19 @@ def command(options: argparse.Namespace) -> int:
     except ModelFault as fault:
         raise ModelFileError(str(fault)) from fault
     except OSError as error:
-        if isinstance(error, BrokenPipeError) or error.errno in SHORTAGES:
+        if error.filename is None or error.errno in SHORTAGES:  # our own output, or the system
             raise
-        message = f"{error.filename or settings.models_directory} cannot be read: {os.strerror(error.errno or 0)}"
+        message = f"{error.filename} cannot be read: {os.strerror(error.errno or 0)}"
         raise NoInputError(message) from error
 
 
 def _items(settings: Settings) -> list[Item]:
-    look = partial(inventory, settings.models_directory, custom_models(settings))
-    return ask(settings.models_directory, look, seconds=_PATIENCE_SECONDS)
+    try:
+        look = partial(inventory, settings.models_directory, custom_models(settings))
+        return ask(settings.models_directory, look, seconds=_PATIENCE_SECONDS)
+    except OSError as error:
+        message = f"{error.filename or settings.models_directory} cannot be read: {os.strerror(error.errno or 0)}"
+        raise NoInputError(message) from error
 
 
 def _item(settings: Settings, name: str) -> Item:
