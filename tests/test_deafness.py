@@ -14,7 +14,7 @@ from tests.daemons import Daemon
 from tests.houses import House
 from tests.scenes import phone_photo
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.timeout(240), pytest.mark.long]
 
 PROGRAM = Path(__file__).parent / "altered_intake.py"
 
@@ -49,7 +49,7 @@ def linked(house: House) -> Path:
     return house.inbox
 
 
-@pytest.mark.parametrize("change", [recreated, replaced, pytest.param(linked, marks=pytest.mark.long)])
+@pytest.mark.parametrize("change", [recreated, replaced, linked])
 def test_another_directory_in_the_inboxs_place(tmp_path: Path, change: Callable[[House], Path]) -> None:
     """The loss and the mending are told once each, and what is in the new one is done, dropped before or after."""
     house = House(tmp_path / "house").folders()
@@ -112,7 +112,7 @@ def test_a_watch_that_fails(tmp_path: Path, order: str) -> None:
 
 @pytest.mark.parametrize(
     "other",
-    ["nothing", pytest.param("a file", marks=pytest.mark.long), pytest.param("a broken link", marks=pytest.mark.long)],
+    ["nothing", "a file", "a broken link"],
 )
 def test_an_outbox_that_is_gone(tmp_path: Path, other: str) -> None:
     """Whatever took its place stays as it is, jobs wait uncharged, and go on soon after it is there again."""

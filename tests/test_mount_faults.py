@@ -12,7 +12,7 @@ from tests.mounts_made import Mounts, needs_mounts
 from tests.places import Place
 from tests.scenes import phone_photo
 
-pytestmark = [pytest.mark.timeout(300), needs_mounts]
+pytestmark = [pytest.mark.timeout(300), pytest.mark.long, needs_mounts]
 
 
 @pytest.fixture
@@ -67,9 +67,7 @@ def test_a_share_that_goes_and_comes_back(tmp_path: Path, mounts: Mounts) -> Non
     assert [path.name for path in inbox.iterdir()] == ["bare.jpg"]
 
 
-@pytest.mark.parametrize(
-    ("part", "policy"), [("out", "delete"), pytest.param("old", "archive", marks=pytest.mark.long)]
-)
+@pytest.mark.parametrize(("part", "policy"), [("out", "delete"), ("old", "archive")])
 def test_where_results_or_sources_go_is_gone(tmp_path: Path, mounts: Mounts, part: str, policy: str) -> None:
     """Without the outbox's or the archive's share nothing is made at its mount point and no source is touched."""
     place = Place(tmp_path, mounts, policy=policy)

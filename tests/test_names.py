@@ -140,6 +140,7 @@ def jobs_done(house: House) -> int:
     return int(house.status().get("folders", {}).get("default", {}).get("jobs", {}).get("done", 0))
 
 
+@pytest.mark.long
 def test_every_name_has_a_result_of_its_own(tmp_path: Path) -> None:
     """Any name a file may have: its own, legal result, bit for bit; the same name again when it is dropped again."""
     house = House(tmp_path / "house").folders()

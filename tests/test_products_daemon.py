@@ -90,6 +90,7 @@ def test_every_product_of_one_picture(tmp_path: Path) -> None:
     assert np.asarray(stage)[-1].max(axis=1).max() > 0
 
 
+@pytest.mark.long
 def test_a_folder_waits_for_its_ground(tmp_path: Path) -> None:
     """Missing, then no picture: the folder says which and why, and charges nobody; there, it goes on by itself.
 

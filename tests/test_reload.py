@@ -185,6 +185,7 @@ def daemon_jobs(house: House) -> list[int]:
     return [jobs.get(state, 0) for jobs in counts for state in ("ready", "running", "committing", "committed")]
 
 
+@pytest.mark.long
 def test_a_gust_of_reloads(tmp_path: Path) -> None:
     """A dozen signals while pictures flow, a third of them to wrong files: all done once, nothing adds up."""
     storm(tmp_path, signals=12, pictures=12)

@@ -82,6 +82,7 @@ def freeze_and_thaw(house: House, daemon: Daemon, flag: Path, how: str) -> None:
     daemon.done([f"{flag.name}-{how}.jpg"])
 
 
+@pytest.mark.long
 def test_a_frozen_loop_stops_the_pings(tmp_path: Path) -> None:
     """The committer in a deadlock: silence, its name in the log, pings again when it goes on, the picture done."""
     with freezable(tmp_path) as (house, daemon, flags):
