@@ -26,7 +26,7 @@ from bgrd.job import Product, Recipe
 from bgrd.models.catalogue import BUILT_IN, ROWS
 from bgrd.models.session import Session
 from bgrd.models.store import find
-from tests.networks import isnet, u2net
+from tests.pictures.networks import isnet, u2net
 
 __all__ = ["MEAN", "NINETY_NINTH", "Case", "Distance", "cases", "distance", "main"]
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from pillow_heif import from_pillow
 
-from tests.daemons import Daemon
-from tests.houses import House
-from tests.making import encoded, model
-from tests.scenes import photo
+from tests.houses.daemons import Daemon
+from tests.houses.houses import House
+from tests.pictures.making import encoded, model
+from tests.pictures.scenes import photo
 
 __all__ = ["FOLDERS", "Load", "configure"]
 

@@ -23,8 +23,8 @@ from bench.faults import FAULTS
 from bench.gauges import LIMITS, Sample, Sampler, trend
 from bench.load import Load
 from bench.plot import plot
-from tests.daemons import Daemon
-from tests.houses import House
+from tests.houses.daemons import Daemon
+from tests.houses.houses import House
 
 ROUNDS = 24
 """How many rounds a run aims at, within the bounds of `ROUND_SECONDS`."""

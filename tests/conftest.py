@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bgrd.journal.journal import Journal
-from tests.journals import Clock
+from tests.houses.journals import Clock
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from bgrd.intake.admission import Admission
 from bgrd.intake.mounts import Ground, mount_of, read_mounts
 from bgrd.intake.protocol import Arrival
 from bgrd.job import version_of
-from tests.inboxes import Clock, Heard, MemoryJournal, folder_at
+from tests.houses.inboxes import Clock, Heard, MemoryJournal, folder_at
 
 JPEG = b"\xff\xd8\xff\xe0" + bytes(100)
 

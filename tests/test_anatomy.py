@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from bgrd.errors import ModelFileError
 from bgrd.models.anatomy import dissect
 from bgrd.models.store import find
-from tests.making import UNHURRIED, model
+from tests.pictures.making import UNHURRIED, model
 
 
 def test_the_built_in_model_describes_itself(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from bgrd.delivery.beneath import (
     sync_directory,
 )
 from bgrd.errors import DaemonFault, Fault, FileFault, FolderFault, FolderUnavailable
-from tests.processes import open_files
+from tests.kernel.processes import open_files
 
 
 @pytest.mark.parametrize("path", [b"", b"/x", b"a//b", b"a/../b", b".", b"a/", b"..", b"a\0b"])

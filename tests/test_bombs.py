@@ -17,9 +17,9 @@ from bgrd.imaging.encode import encode
 from bgrd.imaging.picture import Picture
 from bgrd.imaging.verify import verify
 from bgrd.product import Ground, Product
-from tests import bombs
-from tests.making import corners, encoded, png_of_size, profile, shows_corners, taken
-from tests.seeds import interlaced, tiff
+from tests.pictures import bombs
+from tests.pictures.making import corners, encoded, png_of_size, profile, shows_corners, taken
+from tests.pictures.seeds import interlaced, tiff
 
 MEBIBYTE = 2**20
 MOST_CARRIED = 600 * 1024

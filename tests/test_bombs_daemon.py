@@ -14,11 +14,11 @@ import pytest
 from PIL import Image
 
 from bgrd.job import State
-from tests import bombs
-from tests.daemons import Daemon
-from tests.houses import House
-from tests.making import corners, encoded, png_of_size
-from tests.scenes import photo
+from tests.houses.daemons import Daemon
+from tests.houses.houses import House
+from tests.pictures import bombs
+from tests.pictures.making import corners, encoded, png_of_size
+from tests.pictures.scenes import photo
 from tests.test_damage import PLAIN, SENTENCE
 from tests.test_poison import check_at_rest
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemons import Daemon
-from tests.houses import House
-from tests.making import encoded, noise, png_of_size
-from tests.processes import bound
-from tests.scenes import check_result, phone_photo, photo
+from tests.houses.daemons import Daemon
+from tests.houses.houses import House
+from tests.kernel.processes import bound
+from tests.pictures.making import encoded, noise, png_of_size
+from tests.pictures.scenes import check_result, phone_photo, photo
 
 pytestmark = pytest.mark.timeout(240)
 

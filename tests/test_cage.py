@@ -16,7 +16,7 @@ import pytest
 
 from bgrd.engine.seccomp import CALLS, MACHINES, program
 
-HOSTILE = Path(__file__).parent / "hostile_program.py"
+HOSTILE = Path(__file__).parent / "programs/hostile_program.py"
 
 LANDLOCK = {
     "write into home",
@@ -74,7 +74,7 @@ def caged(walls: str, facts: dict[str, Any]) -> dict[str, Any]:
         [sys.executable, str(HOSTILE), walls, json.dumps(facts)],
         stdout=subprocess.PIPE,
         stdin=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": str(HOSTILE.parents[1]), "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "PYTHONPATH": str(HOSTILE.parents[2]), "OMP_NUM_THREADS": "1"},
         check=True,
     )
     assert done.stdout, "it became another program, or ended without a word"
@@ -152,7 +152,7 @@ def test_landlock_holds_files_and_programs_alone(facts: dict[str, Any]) -> None:
 def test_what_does_not_hold_is_told(before: str, missing: str) -> None:
     """A thread that stays outside, an unknown machine, an older kernel: each by name with its reason."""
     code = f"{before}\nfrom bgrd.engine.cage import enter; print(*enter().missing, sep='\\n')"
-    environment = {**os.environ, "PYTHONPATH": str(HOSTILE.parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(HOSTILE.parents[2])}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert missing in done.stdout.splitlines()
 
@@ -163,7 +163,7 @@ def test_a_door_that_stands_open_is_told() -> None:
         "from bgrd.engine import cage, landlock, seccomp\n"
         "seccomp.confine = lambda machine: None\nlandlock.confine = lambda: 9\nprint(cage.enter().missing)"
     )
-    environment = {**os.environ, "PYTHONPATH": str(HOSTILE.parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(HOSTILE.parents[2])}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert "files: one could still be opened" in done.stdout
     assert "network: a socket could still be made" in done.stdout

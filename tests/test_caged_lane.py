@@ -24,15 +24,15 @@ from bgrd.engine.process import LaneProcess, start_lane
 from bgrd.engine.wire import Faulted, Hello, Load, Loaded, Work
 from bgrd.job import ModelChoice, Recipe
 from bgrd.product import Frame, Ground, Product, Shadow
-from tests.daemons import Daemon
-from tests.houses import House
-from tests.making import cmyk_profile, encoded, exif_with, grey_profile, model, noise, profile
-from tests.processes import children
-from tests.scenes import check_result, phone_photo
+from tests.houses.daemons import Daemon
+from tests.houses.houses import House
+from tests.kernel.processes import children
+from tests.pictures.making import cmyk_profile, encoded, exif_with, grey_profile, model, noise, profile
+from tests.pictures.scenes import check_result, phone_photo
 from tests.test_lane import Hands, built_in
 
-HOSTILE_LANE = Path(__file__).parent / "hostile_lane.py"
-WITH_HOSTILE_LANES = Path(__file__).parent / "hostile_daemon.py"
+HOSTILE_LANE = Path(__file__).parent / "programs/hostile_lane.py"
+WITH_HOSTILE_LANES = Path(__file__).parent / "programs/hostile_daemon.py"
 
 EVERY_PRODUCT = Recipe(
     products=(

@@ -26,8 +26,8 @@ from bgrd.job import Result, Version, version_of
 from bgrd.journal.journal import Journal
 from bgrd.lock import hold
 from bgrd.telemetry import status
-from tests.inboxes import until
-from tests.making import corners, encoded
+from tests.houses.inboxes import until
+from tests.pictures.making import corners, encoded
 
 JPEG = encoded(corners(), "JPEG")
 ODD = b"caf\xe9 [red]\n.jpg"

@@ -25,11 +25,11 @@ from bgrd.models.catalogue import BUILT_IN, ROWS, Row, Variant
 from bgrd.models.index import note_speeds, read
 from bgrd.models.spec import ModelSpec
 from bgrd.models.store import find
-from tests.file_server import FileServer, Reply, ranged
-from tests.houses import PATIENCE_SECONDS, House
-from tests.inboxes import until
-from tests.making import model
-from tests.processes import bound
+from tests.houses.file_server import FileServer, Reply, ranged
+from tests.houses.houses import PATIENCE_SECONDS, House
+from tests.houses.inboxes import until
+from tests.kernel.processes import bound
+from tests.pictures.making import model
 
 TINY = model()
 SELF_MADE = model(spec={"name": "mine", "side": 32, "licence": "CC-BY-NC-4.0", "commercial": False})

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.making import (
+from tests.pictures.making import (
     cmyk_profile,
     corners,
     encoded,

@@ -22,7 +22,7 @@ from bgrd.errors import ChangedFault, FileFault, FolderFault, UnknownFault
 from bgrd.job import Policy, State
 from bgrd.journal.journal import Journal
 from bgrd.product import Ground, Product
-from tests.workshop import MASKED, Workshop, digest, finished, hashed
+from tests.houses.workshop import MASKED, Workshop, digest, finished, hashed
 
 
 @pytest.fixture

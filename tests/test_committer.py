@@ -33,9 +33,9 @@ from bgrd.errors import (
 from bgrd.job import Result, State
 from bgrd.journal.journal import Journal
 from bgrd.lock import hold_inbox
-from tests.mounted import MOUNTS, Disk, own_mounts
-from tests.processes import open_files
-from tests.workshop import Posts, Workshop, finished, hashed
+from tests.houses.workshop import Posts, Workshop, finished, hashed
+from tests.kernel.mounted import MOUNTS, Disk, own_mounts
+from tests.kernel.processes import open_files
 
 
 class Works(Workshop):

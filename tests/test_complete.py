@@ -9,7 +9,7 @@ from PIL import Image, ImageFilter
 
 from bgrd.errors import IncompleteFault
 from bgrd.imaging.complete import HOLE_BYTES, Extent, extent, has_gap, has_hole, sniff
-from tests.making import UNHURRIED, corners, encoded, noise
+from tests.pictures.making import UNHURRIED, corners, encoded, noise
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")
 WALKED = ("JPEG", "WEBP", "GIF", "AVIF")

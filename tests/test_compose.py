@@ -12,7 +12,7 @@ from bgrd.imaging.compose import compose
 from bgrd.imaging.foreground import Patch
 from bgrd.imaging.picture import Picture
 from bgrd.product import Frame, Ground, Product, ProductKind, Shadow
-from tests.making import noise
+from tests.pictures.making import noise
 
 MASK = Image.frombytes("L", (16, 16), bytes(range(256)))
 PICTURE = Picture(image=noise(16, 16))

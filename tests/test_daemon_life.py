@@ -15,10 +15,10 @@ from bgrd.errors import BusyError, StateError
 from bgrd.job import State
 from bgrd.lock import hold
 from bgrd.telemetry.notify import Notifier
-from tests.daemons import Daemon
-from tests.houses import House
-from tests.processes import open_files
-from tests.scenes import check_result, phone_photo
+from tests.houses.daemons import Daemon
+from tests.houses.houses import House
+from tests.kernel.processes import open_files
+from tests.pictures.scenes import check_result, phone_photo
 
 pytestmark = pytest.mark.timeout(240)
 

@@ -10,8 +10,8 @@ import pytest
 
 from bgrd.errors import Fault, IncompleteFault, InputFault, MemoryFault, UnknownFault
 from bgrd.imaging.damage import judged
-from tests.making import taken
-from tests.mutants import mutants
+from tests.pictures.making import taken
+from tests.pictures.mutants import mutants
 
 SENTENCE = re.compile(r"[A-Z][A-Za-z0-9 ,;:'()/-]+\.")
 PLAIN = re.compile(r"errno|error|codec|0x|bytesio|stream|marker|box|tile|index|nonetype|\bnone\b|assert", re.IGNORECASE)

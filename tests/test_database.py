@@ -14,7 +14,7 @@ import pytest
 
 from bgrd.errors import StateError
 from bgrd.journal.database import Database, Tables
-from tests.databases import FIRST, WAIT_SECONDS, add, opened, words
+from tests.houses.databases import FIRST, WAIT_SECONDS, add, opened, words
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import pytest
 from bgrd.errors import StateError
 from bgrd.journal import file
 from bgrd.journal.database import Database
-from tests.databases import FIRST, NOBODY, SECOND, add, opened, words
+from tests.houses.databases import FIRST, NOBODY, SECOND, add, opened, words
 
 
 @pytest.fixture

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from bgrd.job import State
-from tests.daemons import Daemon
-from tests.houses import House
-from tests.scenes import phone_photo
+from tests.houses.daemons import Daemon
+from tests.houses.houses import House
+from tests.pictures.scenes import phone_photo
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.long]
 
-PROGRAM = Path(__file__).parent / "altered_intake.py"
+PROGRAM = Path(__file__).parent / "programs/altered_intake.py"
 
 
 def away_and_back(house: House) -> Path:

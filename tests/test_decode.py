@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw
 from bgrd.errors import Fault, IncompleteFault, InputFault, MemoryFault, SparseFault
 from bgrd.imaging import decode as module
 from bgrd.imaging.decode import decode, from_image
-from tests.making import (
+from tests.pictures.making import (
     UNHURRIED,
     corners,
     encoded,

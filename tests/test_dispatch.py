@@ -24,10 +24,10 @@ from bgrd.engine.pool import Limits, Pool
 from bgrd.errors import FolderUnavailable, ModelFault, StateError
 from bgrd.job import ModelChoice, State, version_of
 from bgrd.journal.journal import Journal
-from tests.inboxes import Heard
-from tests.processes import open_files
+from tests.houses.inboxes import Heard
+from tests.houses.workshop import Workshop
+from tests.kernel.processes import open_files
 from tests.test_pool import LIMITS, start_null_lane
-from tests.workshop import Workshop
 
 PATIENCE_SECONDS = 20.0
 

@@ -20,7 +20,7 @@ from bgrd.config.load import custom_models, load
 from bgrd.config.output import OutputOptions
 from bgrd.models.catalogue import ROWS
 from bgrd.models.spec import ModelSpec
-from tests.making import encoded, noise
+from tests.pictures.making import encoded, noise
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

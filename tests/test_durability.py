@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.houses import PATIENCE_SECONDS, House
-from tests.scenes import phone_photo
+from tests.houses.houses import PATIENCE_SECONDS, House
+from tests.pictures.scenes import phone_photo
 
 pytestmark = pytest.mark.timeout(240)
 

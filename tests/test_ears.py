@@ -7,7 +7,7 @@ from typing import Any
 
 from bgrd.intake.ears import Ears
 from bgrd.intake.limit import WatchLimitFault
-from tests.inboxes import Heard
+from tests.houses.inboxes import Heard
 
 
 class FakeWatch:

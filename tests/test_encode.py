@@ -12,7 +12,7 @@ from PIL import Image
 from bgrd.errors import InputFault, MemoryFault, UnknownFault
 from bgrd.imaging.encode import encode, missing_encoder
 from bgrd.product import Format, Product
-from tests.making import exif_with, noise, profile
+from tests.pictures.making import exif_with, noise, profile
 
 WEBP = Product(format="webp", level=0)
 EXIF = exif_with({271: "maker"}, exif={36867: "2024:01:02 03:04:05"}, gps={1: "N", 2: (52.0, 30.0, 0.0)})

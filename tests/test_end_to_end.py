@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from bgrd.job import State
-from tests.daemons import Daemon
-from tests.houses import House
-from tests.making import model
-from tests.scenes import check_result, phone_photo
+from tests.houses.daemons import Daemon
+from tests.houses.houses import House
+from tests.pictures.making import model
+from tests.pictures.scenes import check_result, phone_photo
 
 pytestmark = pytest.mark.timeout(240)
 

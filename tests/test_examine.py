@@ -11,7 +11,7 @@ import pytest
 from bgrd.examine import Finding, examine, examine_all, missing
 from bgrd.intake.guard import identify, record
 from bgrd.job import Folder, Recipe
-from tests.processes import threadless
+from tests.kernel.processes import threadless
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import pytest
 
 from bgrd.steps import STEPS, Step
-from tests.yards import SCENES, Point, Yard, Yards
+from tests.houses.yards import SCENES, Point, Yard, Yards
 
 pytestmark = pytest.mark.timeout(300)
 

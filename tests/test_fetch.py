@@ -17,8 +17,8 @@ from bgrd.errors import BgrdError, BusyError, CannotCreateError, FetchError, Lic
 from bgrd.models.address import Source, resolve
 from bgrd.models.fetch import Arrival, Pace, Teller, fetch
 from bgrd.models.partial import Partial, digest
-from tests.file_server import FileServer, Reply, Request, ranged
-from tests.making import model
+from tests.houses.file_server import FileServer, Reply, Request, ranged
+from tests.pictures.making import model
 
 DATA = model() + b"".join(b"\xfa\x3e\x05%05d" % number for number in range(20_000))
 """A real model, made longer by fields that nobody knows."""

@@ -7,7 +7,7 @@ from PIL import Image
 from bench.fidelity import Distance, cases, distance, own_mask, table
 from bgrd.models.catalogue import ROWS
 from bgrd.models.session import Session
-from tests.making import corners, encoded
+from tests.pictures.making import corners, encoded
 
 
 def test_distances_are_in_steps_of_255() -> None:

@@ -15,8 +15,8 @@ from bgrd.cli.flags import add_flags, flag, given
 from bgrd.cli.main import main
 from bgrd.config.settings import Options
 from bgrd.config.words import KEYS, recipe_from
-from tests.making import encoded
-from tests.scenes import photo
+from tests.pictures.making import encoded
+from tests.pictures.scenes import photo
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from PIL import Image, ImageFilter
 from bgrd.imaging import foreground as module
 from bgrd.imaging.foreground import foreground, laid
 from bgrd.imaging.means import means
-from tests.making import UNHURRIED, noise
+from tests.pictures.making import UNHURRIED, noise
 from tests.test_refine import disc
 
 Floats = NDArray[np.float64]

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from bgrd.job import State
-from tests.daemons import Daemon
-from tests.houses import House
-from tests.hurried import HURRIED
-from tests.mounted import MOUNTS, Disk, own_mounts
-from tests.processes import bound
-from tests.scenes import phone_photo
+from tests.houses.daemons import Daemon
+from tests.houses.houses import House
+from tests.kernel.mounted import MOUNTS, Disk, own_mounts
+from tests.kernel.processes import bound
+from tests.pictures.scenes import phone_photo
+from tests.programs.hurried import HURRIED
 
 pytestmark = [MOUNTS, pytest.mark.timeout(240)]
 

@@ -9,7 +9,7 @@ from PIL import Image
 from bgrd.imaging.ground import checkerboard, flattened, spread
 from bgrd.imaging.picture import Picture
 from bgrd.product import Fit, Ground
-from tests.making import corners, noise, profile, shows_corners, swapped_profile
+from tests.pictures.making import corners, noise, profile, shows_corners, swapped_profile
 
 PICTURE = Picture(image=noise(60, 40))
 BELOW = Picture(image=corners(48, 32))

@@ -11,7 +11,7 @@ import pytest
 from bgrd.errors import FolderUnavailable, StateError
 from bgrd.intake.guard import MountGuard, guarded, identify, mount_at, record, recorded_for
 from bgrd.intake.mounts import mount_of, read_mounts
-from tests.inboxes import MemoryJournal, folder_at
+from tests.houses.inboxes import MemoryJournal, folder_at
 
 
 class Places:

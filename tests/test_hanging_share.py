@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from bgrd.job import State
-from tests.daemons import Daemon
-from tests.mounts_made import Mounts, needs_fuse
-from tests.places import Place
-from tests.scenes import phone_photo, slow_photo
+from tests.houses.daemons import Daemon
+from tests.houses.places import Place
+from tests.kernel.mounts_made import Mounts, needs_fuse
+from tests.pictures.scenes import phone_photo, slow_photo
 
 pytestmark = [pytest.mark.timeout(400), needs_fuse]
 

@@ -28,10 +28,10 @@ from bgrd.escape import line, shown
 from bgrd.telemetry import status
 from bgrd.telemetry.log import Format, configure, logger
 from bgrd.telemetry.notify import Notifier
-from tests.daemons import Daemon, Notices
-from tests.houses import House
-from tests.inboxes import until
-from tests.making import UNHURRIED
+from tests.houses.daemons import Daemon, Notices
+from tests.houses.houses import House
+from tests.houses.inboxes import until
+from tests.pictures.making import UNHURRIED
 
 NASTY = st.sampled_from(
     [

@@ -22,7 +22,7 @@ from bgrd.engine.process import LaneProcess
 from bgrd.engine.wire import Answer, Channel, Faulted, Finished, Hashed, Hello, Loaded, Message, Work
 from bgrd.errors import Fault, InputFault, ModelFault, UnknownFault
 from bgrd.job import ModelChoice, Recipe
-from tests.processes import open_files
+from tests.kernel.processes import open_files
 
 LIMITS = Limits(lanes=1, threads=1, memory_bytes=2**30, model_bytes=2**30, job_seconds=60, idle_unload_seconds=300)
 SHA = "ab" * 32

@@ -9,7 +9,7 @@ import pytest
 
 from bgrd.job import State, Version
 from bgrd.journal.journal import Journal
-from tests.journals import CHMOD, SHA, START, V1, V2, Clock, claimed, finish, only, result
+from tests.houses.journals import CHMOD, SHA, START, V1, V2, Clock, claimed, finish, only, result
 
 
 class TestArrivals:

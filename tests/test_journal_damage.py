@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from bgrd.errors import JournalError
-from tests.daemons import Daemon
-from tests.houses import House
-from tests.scenes import check_result, phone_photo
+from tests.houses.daemons import Daemon
+from tests.houses.houses import House
+from tests.pictures.scenes import check_result, phone_photo
 
 pytestmark = pytest.mark.timeout(240)
 

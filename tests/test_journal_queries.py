@@ -9,7 +9,7 @@ import pytest
 from bgrd.job import State
 from bgrd.journal.database import Tables
 from bgrd.journal.journal import Journal
-from tests.journals import RESULT, VERSION, begun, opened
+from tests.houses.journals import RESULT, VERSION, begun, opened
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from bgrd.errors import StateError
 from bgrd.job import Job, State
 from bgrd.journal.database import Tables
 from bgrd.journal.journal import Journal, TransitionError
-from tests.journals import RESULT, VERSION, begun, opened
+from tests.houses.journals import RESULT, VERSION, begun, opened
 
 WAIT_SECONDS = 30.0
 

@@ -8,7 +8,7 @@ import pytest
 
 from bgrd.job import State
 from bgrd.journal.journal import Journal, TransitionError
-from tests.journals import CHMOD, SHA, START, V1, V2, Clock, claimed, finish, only, result
+from tests.houses.journals import CHMOD, SHA, START, V1, V2, Clock, claimed, finish, only, result
 
 
 class TestResults:

@@ -6,8 +6,8 @@ import pytest
 
 from bgrd.errors import IncompleteFault, InputFault
 from bgrd.imaging.jpeg import lean, segments
-from tests.bombs import jpeg_with, many_scans, marked_jpeg, segmented_jpeg
-from tests.making import corners, encoded, exif_with, shows_corners, taken
+from tests.pictures.bombs import jpeg_with, many_scans, marked_jpeg, segmented_jpeg
+from tests.pictures.making import corners, encoded, exif_with, shows_corners, taken
 
 LEAST = 1000
 

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from bgrd.job import State
-from tests.daemons import Daemon
-from tests.houses import House
-from tests.inboxes import until
-from tests.processes import children
-from tests.scenes import check_whole, slow_photo
-from tests.sites import Picture, Site, pictures
+from tests.houses.daemons import Daemon
+from tests.houses.houses import House
+from tests.houses.inboxes import until
+from tests.houses.sites import Picture, Site, pictures
+from tests.kernel.processes import children
+from tests.pictures.scenes import check_whole, slow_photo
 
 pytestmark = pytest.mark.timeout(600)
 

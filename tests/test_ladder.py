@@ -14,7 +14,7 @@ from bgrd.delivery.beneath import opened_directory
 from bgrd.delivery.ladder import LADDER, Rung, create_draft, drop_draft, find_rung, give_name, move, publish_draft
 from bgrd.errors import FolderFault
 from bgrd.kernel import rename_noreplace
-from tests.processes import open_files
+from tests.kernel.processes import open_files
 
 
 def _answering(number: int) -> Callable[..., int]:

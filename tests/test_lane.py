@@ -29,8 +29,8 @@ from bgrd.errors import UnknownFault
 from bgrd.job import ModelChoice, Recipe
 from bgrd.models.store import find
 from bgrd.product import Frame, Ground, Product
-from tests.inboxes import until
-from tests.making import corners, encoded, model, noise
+from tests.houses.inboxes import until
+from tests.pictures.making import corners, encoded, model, noise
 
 T = TypeVar("T", bound=Message)
 

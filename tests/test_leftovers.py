@@ -9,7 +9,7 @@ from bgrd.delivery.claim import drop_claim
 from bgrd.delivery.failure import FailureNotes
 from bgrd.delivery.leftovers import Leftovers
 from bgrd.journal.journal import Recovery
-from tests.workshop import Workshop
+from tests.houses.workshop import Workshop
 
 
 def test_what_failed_by_a_third_unclean_end_is_told(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ import bgrd
 from bgrd.errors import ConfigError, GroundFault, InputFault, ModelFault
 from bgrd.job import Recipe
 from bgrd.product import Frame, Ground, Product, Shadow
-from tests.making import corners, encoded, noise
-from tests.scenes import photo
+from tests.pictures.making import corners, encoded, noise
+from tests.pictures.scenes import photo
 
 
 def test_a_recipe_in_words() -> None:

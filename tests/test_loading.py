@@ -20,8 +20,8 @@ from bgrd.errors import ModelFault
 from bgrd.job import ModelChoice, Recipe
 from bgrd.models.catalogue import ROWS
 from bgrd.models.spec import ModelSpec
-from tests.making import encoded, model, noise
-from tests.networks import KINDS
+from tests.pictures.making import encoded, model, noise
+from tests.pictures.networks import KINDS
 from tests.test_lane import Hands
 
 LIMITS = Limits(lanes=1, threads=1, memory_bytes=2**32, model_bytes=2**30, job_seconds=60, idle_unload_seconds=300)

@@ -20,7 +20,7 @@ import pytest
 import bgrd.lock
 from bgrd.errors import BusyError, FolderUnavailable, StateError
 from bgrd.lock import Holder, hold, hold_inbox, holder
-from tests.processes import open_files
+from tests.kernel.processes import open_files
 
 _HOLDER = """
 import sys

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from bgrd.engine.loop import Loop
-from tests.processes import open_files
+from tests.kernel.processes import open_files
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.making import corners, encoded
+from tests.pictures.making import corners, encoded
 
 ROOT = Path(__file__).parents[1]
 

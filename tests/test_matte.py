@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bgrd.errors import ModelFault, UnknownFault
 from bgrd.imaging.matte import edge, matte, unrefined
 from bgrd.models.spec import ModelSpec
-from tests.making import UNHURRIED
+from tests.pictures.making import UNHURRIED
 
 SPEC = ModelSpec(name="tiny", side=32)
 

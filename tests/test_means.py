@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bgrd.imaging.means import means
-from tests.making import UNHURRIED
+from tests.pictures.making import UNHURRIED
 
 
 @given(

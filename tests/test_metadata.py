@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from bgrd.imaging.decode import from_image
-from tests.making import (
+from tests.pictures.making import (
     UNHURRIED,
     corners,
     encoded,

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemons import Daemon
-from tests.houses import House
-from tests.making import model
-from tests.scenes import phone_photo
+from tests.houses.daemons import Daemon
+from tests.houses.houses import House
+from tests.pictures.making import model
+from tests.pictures.scenes import phone_photo
 
 pytestmark = pytest.mark.timeout(240)
 

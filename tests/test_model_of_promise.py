@@ -1,6 +1,6 @@
 """The promise under random interleavings, and under every single kill and failing call of one file's way.
 
-The world is `tests.worlds.World`: only lanes, ears and clocks are played, and thousands of steps take seconds.
+The world is `tests.play.worlds.World`: only lanes, ears and clocks are played, and thousands of steps take seconds.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from bgrd.errors import CrashFault
 from bgrd.job import Policy
-from tests.kernels import Kernel, Killed
-from tests.worlds import World
+from tests.kernel.kernels import Kernel, Killed
+from tests.play.worlds import World
 
 pytestmark = pytest.mark.timeout(300)
 

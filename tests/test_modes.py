@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemons import Daemon
-from tests.houses import House
-from tests.scenes import phone_photo
+from tests.houses.daemons import Daemon
+from tests.houses.houses import House
+from tests.pictures.scenes import phone_photo
 
 
 def modes(root: Path) -> dict[str, int]:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from bgrd.job import State
-from tests.mounts_made import Mounts, needs_mounts
-from tests.places import Place
-from tests.scenes import phone_photo
+from tests.houses.places import Place
+from tests.kernel.mounts_made import Mounts, needs_mounts
+from tests.pictures.scenes import phone_photo
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.long, needs_mounts]
 

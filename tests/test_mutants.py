@@ -14,10 +14,10 @@ import pytest
 from bgrd.engine.inline import cut_out
 from bgrd.errors import Fault, FormatFault, IncompleteFault, InputFault
 from bgrd.job import Job, State
-from tests.daemons import Daemon
-from tests.houses import House
-from tests.mutants import Mutant, mutants
-from tests.seeds import seeds
+from tests.houses.daemons import Daemon
+from tests.houses.houses import House
+from tests.pictures.mutants import Mutant, mutants
+from tests.pictures.seeds import seeds
 from tests.test_damage import PLAIN, SENTENCE
 from tests.test_poison import check_at_rest, lanes_started
 

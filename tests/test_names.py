@@ -13,9 +13,9 @@ import pytest
 
 from bgrd.delivery.beneath import opened_directory
 from bgrd.job import State
-from tests.daemons import Daemon
-from tests.houses import House
-from tests.scenes import phone_photo
+from tests.houses.daemons import Daemon
+from tests.houses.houses import House
+from tests.pictures.scenes import phone_photo
 
 pytestmark = pytest.mark.timeout(240)
 

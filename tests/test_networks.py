@@ -22,8 +22,8 @@ from bgrd.imaging.prepare import prepare
 from bgrd.models.catalogue import ROWS
 from bgrd.models.session import Session
 from bgrd.models.spec import ModelSpec
-from tests.making import noise
-from tests.networks import KINDS, isnet, u2net
+from tests.pictures.making import noise
+from tests.pictures.networks import KINDS, isnet, u2net
 
 Array = NDArray[Any]
 Run = Callable[[Array], list[Array]]

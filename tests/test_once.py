@@ -16,8 +16,8 @@ from bgrd.job import ModelChoice, Recipe
 from bgrd.models.store import find
 from bgrd.once import Once, Outcome, Task, left_out, tasks_of
 from bgrd.product import Product
-from tests.making import corners, encoded
-from tests.processes import open_files
+from tests.kernel.processes import open_files
+from tests.pictures.making import corners, encoded
 from tests.test_pool import LIMITS, start_null_lane
 
 JPEG = encoded(corners(), "JPEG")

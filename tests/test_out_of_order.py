@@ -15,11 +15,11 @@ from PIL import Image
 from pillow_heif import from_pillow
 
 from bgrd.kernel import first_hole
-from tests.daemons import Daemon
-from tests.houses import House
-from tests.making import encoded
-from tests.scenes import photo
-from tests.sightings import Sightings
+from tests.houses.daemons import Daemon
+from tests.houses.houses import House
+from tests.houses.sightings import Sightings
+from tests.pictures.making import encoded
+from tests.pictures.scenes import photo
 
 pytestmark = pytest.mark.timeout(240)
 

@@ -20,7 +20,7 @@ import bgrd.delivery.replace
 from bgrd.delivery.ladder import LADDER, Rung
 from bgrd.delivery.outbox import Draft, Outbox
 from bgrd.errors import DaemonFault, FileFault, FolderFault, FolderUnavailable
-from tests.processes import open_files
+from tests.kernel.processes import open_files
 
 OLD, NEW = b"old result", b"new result"
 

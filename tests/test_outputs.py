@@ -11,7 +11,7 @@ import pytest
 from bgrd.config.load import folders, load
 from bgrd.examine import Finding
 from bgrd.outputs import outputs
-from tests.making import corners, encoded
+from tests.pictures.making import corners, encoded
 
 
 def found(tmp_path: Path, text: str) -> list[Finding]:

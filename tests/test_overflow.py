@@ -14,14 +14,14 @@ from pathlib import Path
 import pytest
 
 from bgrd.job import State
-from tests.daemons import Daemon
-from tests.houses import House
-from tests.scenes import phone_photo
+from tests.houses.daemons import Daemon
+from tests.houses.houses import House
+from tests.pictures.scenes import phone_photo
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 
-FLOOD = Path(__file__).parent / "flooded_daemon.py"
-ALTERED = Path(__file__).parent / "altered_intake.py"
+FLOOD = Path(__file__).parent / "programs/flooded_daemon.py"
+ALTERED = Path(__file__).parent / "programs/altered_intake.py"
 NUMBER = 30_000
 SHARED_MEMORY = Path("/dev/shm")
 QUEUE = Path("/proc/sys/fs/inotify/max_queued_events")

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as st_numpy
 from numpy.typing import NDArray
 
 from bgrd.imaging.parts import parts_of, tidied
-from tests.making import UNHURRIED
+from tests.pictures.making import UNHURRIED
 
 Mask = NDArray[np.bool_]
 Values = NDArray[np.float32]

@@ -147,7 +147,7 @@ from pathlib import Path
 from bgrd.errors import StateError
 from bgrd.job import Version
 from bgrd.journal.journal import Journal
-from tests.inboxes import until
+from tests.houses.inboxes import until
 
 place = Path(sys.argv[1])
 subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", place], check=True)

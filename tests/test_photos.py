@@ -10,9 +10,9 @@ import pytest
 from PIL import Image, ImageOps
 
 from bgrd.job import State
-from tests.daemons import Daemon
-from tests.houses import House
-from tests.senders import SENDERS, TWICE, missing_for
+from tests.houses.daemons import Daemon
+from tests.houses.houses import House
+from tests.houses.senders import SENDERS, TWICE, missing_for
 
 PICTURES = Path(__file__).parent.parent.parent / "shared/pictures"
 SUFFIXES = {".jpg", ".jpeg", ".png"}

@@ -27,7 +27,7 @@ from bgrd.imaging.verify import verify
 from bgrd.job import Recipe, recipe_hash
 from bgrd.models.session import Session
 from bgrd.product import Frame, Ground, Product, Shadow
-from tests.making import corners, encoded, exif_with, model, noise, profile
+from tests.pictures.making import corners, encoded, exif_with, model, noise, profile
 
 TINY = model(spec={"name": "tiny", "side": 32, "mean": 0.5, "std": 0.1})
 SESSION = Session(TINY, spec=None, threads=1, name="tiny")

@@ -10,7 +10,7 @@ import pytest
 
 from bgrd.errors import Fault, IncompleteFault, InputFault
 from bgrd.imaging import png
-from tests.making import (
+from tests.pictures.making import (
     corners,
     encoded,
     noise,

@@ -13,11 +13,11 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from bgrd.job import State
-from tests import poisoned
-from tests.daemons import Daemon
-from tests.houses import House
-from tests.making import encoded, model
-from tests.scenes import check_result, photo
+from tests.houses.daemons import Daemon
+from tests.houses.houses import House
+from tests.pictures.making import encoded, model
+from tests.pictures.scenes import check_result, photo
+from tests.programs import poisoned
 from tests.test_broken_input import IDLE_SECONDS, IDLE_SHARE, processor_share
 
 pytestmark = pytest.mark.timeout(400)

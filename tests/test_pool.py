@@ -22,9 +22,9 @@ from bgrd.engine.slot import Slot
 from bgrd.engine.wire import Drop, Finished, Hashed, Loaded, Work
 from bgrd.errors import CrashFault, DaemonFault, Fault, GroundFault, InputFault, MemoryFault, ModelFault
 from bgrd.job import GroundChoice, ModelChoice, Recipe
-from tests.inboxes import until
+from tests.houses.inboxes import until
 
-NULL_LANE = Path(__file__).parent / "null_lane.py"
+NULL_LANE = Path(__file__).parent / "programs/null_lane.py"
 LIMITS = Limits(lanes=2, threads=1, memory_bytes=8 * 2**30, model_bytes=2**30, job_seconds=60, idle_unload_seconds=300)
 start_null_lane = partial(start_lane, (str(NULL_LANE),))
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from bgrd.imaging.prepare import NEUTRAL, model_size, prepare
 from bgrd.models.spec import ModelSpec
-from tests.making import UNHURRIED, corners, noise
+from tests.pictures.making import UNHURRIED, corners, noise
 
 SPEC = ModelSpec(name="tiny", side=32)
 FREE = replace(SPEC, fit="short_side", multiple=32, side=64)

@@ -12,8 +12,8 @@ import pytest
 
 from bgrd.engine.process import LaneProcess, kernel_oom_kills, lane_environment, start_lane
 from bgrd.engine.wire import Channel
-from tests.inboxes import until
-from tests.processes import open_files
+from tests.houses.inboxes import until
+from tests.kernel.processes import open_files
 
 WAITS = "import sys, socket; socket.socket(fileno=int(sys.argv[1])).recv(1)"
 """A stand-in for a lane: ends when the socket does."""

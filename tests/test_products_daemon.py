@@ -12,10 +12,10 @@ from PIL import Image
 from bgrd.config.load import folders, load
 from bgrd.engine.inline import cut_out
 from bgrd.job import State
-from tests.daemons import Daemon
-from tests.houses import House
-from tests.making import encoded
-from tests.scenes import phone_photo, photo
+from tests.houses.daemons import Daemon
+from tests.houses.houses import House
+from tests.pictures.making import encoded
+from tests.pictures.scenes import phone_photo, photo
 
 pytestmark = pytest.mark.timeout(240)
 

@@ -18,7 +18,7 @@ from bgrd.kernel import blocked_in_file_call
 from bgrd.pulse import Pulse, identity, summary
 from bgrd.telemetry import status
 from bgrd.telemetry.notify import Notifier
-from tests.inboxes import until
+from tests.houses.inboxes import until
 
 WATCHDOG_SECONDS = 60.0
 LATE_SECONDS = 31.0

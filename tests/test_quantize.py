@@ -21,8 +21,8 @@ from bgrd.models.anatomy import dissect
 from bgrd.models.index import read, speeds
 from bgrd.models.quantize import Photos, measure, photos_in, quantise
 from bgrd.models.store import find
-from tests.making import corners, encoded, model, noise
-from tests.networks import u2net
+from tests.pictures.making import corners, encoded, model, noise
+from tests.pictures.networks import u2net
 
 SPEC = {"name": "small", "side": 32, "licence": "MIT"}
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from bgrd.question import Question, ask, dispose
-from tests.inboxes import until
-from tests.processes import open_files, threadless
+from tests.houses.inboxes import until
+from tests.kernel.processes import open_files, threadless
 
 
 class Dead:

@@ -14,7 +14,7 @@ from bgrd.delivery.claim import drop_claim
 from bgrd.delivery.commit import finish
 from bgrd.delivery.recall import adopt, intact_job
 from bgrd.job import Job, Result, State
-from tests.workshop import Workshop, digest
+from tests.houses.workshop import Workshop, digest
 
 SOURCE, RESULT = b"source with holes", b"result"
 

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from bgrd.imaging import refine
 from bgrd.imaging.matte import unrefined
 from bgrd.imaging.refine import refined
-from tests.making import UNHURRIED, noise
+from tests.pictures.making import UNHURRIED, noise
 
 Values = NDArray[np.float32]
 SIZES = [(1, 1), (1, 300), (300, 1), (3000, 5), (90, 70)]

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from bgrd.job import State
-from tests.daemons import Daemon
-from tests.houses import House
-from tests.inboxes import until
-from tests.scenes import check_result, phone_photo, slow_photo
+from tests.houses.daemons import Daemon
+from tests.houses.houses import House
+from tests.houses.inboxes import until
+from tests.pictures.scenes import check_result, phone_photo, slow_photo
 
 pytestmark = pytest.mark.timeout(240)
 

@@ -19,7 +19,7 @@ from bgrd.job import State, Version
 from bgrd.journal.journal import Journal
 from bgrd.journal.ledger import MIGRATIONS
 from bgrd.journal.repair import repair, verify
-from tests.journals import SHA, finish, result
+from tests.houses.journals import SHA, finish, result
 
 JOBS = 600
 DONE = 550

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemons import Daemon
-from tests.houses import House
-from tests.scenes import phone_photo, slow_photo
-from tests.sightings import Sightings
+from tests.houses.daemons import Daemon
+from tests.houses.houses import House
+from tests.houses.sightings import Sightings
+from tests.pictures.scenes import phone_photo, slow_photo
 
 pytestmark = pytest.mark.timeout(240)
 
-HELD = Path(__file__).parent / "held_moments.py"
+HELD = Path(__file__).parent / "programs/held_moments.py"
 BYTES = 40_000
 """The size of every picture here: what follows a picture's end is allowed, so equal sizes cost nothing."""
 

@@ -16,8 +16,8 @@ from pillow_heif import HeifImageFile, from_bytes, from_pillow
 
 from bgrd.engine.capacity import LANE_BYTES
 from bgrd.imaging.room import has_room, most_bytes, rarer
-from tests.making import encoded
-from tests.scenes import photo
+from tests.pictures.making import encoded
+from tests.pictures.scenes import photo
 
 REPOSITORY = Path(__file__).parent.parent
 CRAMPED = """

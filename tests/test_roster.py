@@ -16,7 +16,7 @@ from bgrd.job import Folder, Recipe
 from bgrd.journal.journal import Journal, Recovery
 from bgrd.roster import Roster
 from bgrd.service import Plan
-from tests.inboxes import Heard
+from tests.houses.inboxes import Heard
 
 
 class Post:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bgrd.errors import FolderUnavailable
 from bgrd.intake.scan import Walk, excluded_below, walk
 from bgrd.job import version_of
-from tests.processes import open_files
+from tests.kernel.processes import open_files
 
 
 def _paths(found: Walk) -> set[bytes]:

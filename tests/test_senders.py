@@ -21,11 +21,11 @@ from PIL import Image
 
 from bgrd import cut_out
 from bgrd.job import Job, State
-from tests.daemons import Daemon
-from tests.houses import House
-from tests.scenes import check_result, phone_photo
-from tests.senders import LONG_SENDERS, SENDERS, TWICE, Sender, missing_for, replaced_by
-from tests.sightings import Sightings
+from tests.houses.daemons import Daemon
+from tests.houses.houses import House
+from tests.houses.senders import LONG_SENDERS, SENDERS, TWICE, Sender, missing_for, replaced_by
+from tests.houses.sightings import Sightings
+from tests.pictures.scenes import check_result, phone_photo
 
 pytestmark = pytest.mark.timeout(240)
 

@@ -17,8 +17,8 @@ from onnx import TensorProto, helper
 from bgrd.errors import Fault, MemoryFault, ModelFault
 from bgrd.models.session import Session
 from bgrd.models.spec import ModelSpec
-from tests import networks
-from tests.making import model
+from tests.pictures import networks
+from tests.pictures.making import model
 
 SPEC = ModelSpec(name="tiny", side=32)
 BUILT_IN = Path(__file__).parent.parent / "bgrd" / "models" / "data" / "bgrd-lite.onnx"

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from bgrd.job import State
-from tests.cgroups import limited
-from tests.daemons import Daemon
-from tests.houses import House
-from tests.hurried import HURRIED
-from tests.making import png_of_size
-from tests.scenes import check_result, phone_photo
+from tests.houses.daemons import Daemon
+from tests.houses.houses import House
+from tests.kernel.cgroups import limited
+from tests.pictures.making import png_of_size
+from tests.pictures.scenes import check_result, phone_photo
+from tests.programs.hurried import HURRIED
 
 LARGE = png_of_size(9000, 9000, bits=1, colour_type=0, rows=bytes(9000 * 1126))
 """A few kilobytes that become some 250 MB."""

@@ -19,7 +19,7 @@ from bgrd.delivery.source import Applied, open_source, unchanged
 from bgrd.errors import ChangedFault, DaemonFault, FileFault, FolderFault, FolderUnavailable
 from bgrd.job import version_of
 from bgrd.kernel import rename_noreplace
-from tests.sources import PATH, PICTURE, SHA256, World, answering
+from tests.houses.sources import PATH, PICTURE, SHA256, World, answering
 
 
 @pytest.fixture

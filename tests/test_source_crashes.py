@@ -16,8 +16,8 @@ import bgrd.delivery.ladder
 from bgrd.delivery.source import Applied, open_source
 from bgrd.errors import FileFault, FolderFault
 from bgrd.job import Policy
-from tests.kernels import How, Kernel, Killed
-from tests.sources import PICTURE, World, answering
+from tests.houses.sources import PICTURE, World, answering
+from tests.kernel.kernels import How, Kernel, Killed
 
 
 @pytest.fixture

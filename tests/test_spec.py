@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bgrd.errors import ConfigError
 from bgrd.models.spec import ModelSpec, parse
-from tests.making import UNHURRIED
+from tests.pictures.making import UNHURRIED
 
 LEAST: dict[str, Any] = {"name": "tiny", "side": 320}
 

@@ -14,8 +14,8 @@ import pytest
 from bgrd.engine.process import LaneProcess
 from bgrd.engine.starter import Starter
 from bgrd.engine.wire import Hello
-from tests.inboxes import until
-from tests.processes import children, open_files, threadless
+from tests.houses.inboxes import until
+from tests.kernel.processes import children, open_files, threadless
 from tests.test_pool import start_null_lane
 
 

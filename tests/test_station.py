@@ -14,8 +14,8 @@ from bgrd.engine.dispatch import Dispatcher
 from bgrd.engine.events import Closed, Event
 from bgrd.job import ModelChoice
 from bgrd.station import Station
-from tests.processes import threadless
-from tests.workshop import Workshop
+from tests.houses.workshop import Workshop
+from tests.kernel.processes import threadless
 
 
 class Heard(Dispatcher):

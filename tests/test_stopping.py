@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from bgrd.job import State
-from tests.daemons import Daemon
-from tests.houses import House
-from tests.scenes import check_whole, slow_photo
+from tests.houses.daemons import Daemon
+from tests.houses.houses import House
+from tests.pictures.scenes import check_whole, slow_photo
 
 pytestmark = pytest.mark.timeout(240)
 

@@ -16,7 +16,7 @@ from bgrd.models.catalogue import BUILT_IN, ROWS
 from bgrd.models.index import Entry, change, note_speeds, read, speeds
 from bgrd.models.spec import ModelSpec
 from bgrd.models.store import find, installed_names
-from tests.processes import threadless
+from tests.kernel.processes import threadless
 
 
 def test_the_built_in_model_is_there_and_itself(tmp_path: Path) -> None:

@@ -13,15 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.houses import PATIENCE_SECONDS, House
-from tests.inboxes import until
-from tests.processes import children
-from tests.scenes import check_result, phone_photo, slow_photo
+from tests.houses.houses import PATIENCE_SECONDS, House
+from tests.houses.inboxes import until
+from tests.kernel.processes import children
+from tests.pictures.scenes import check_result, phone_photo, slow_photo
 
 REPOSITORY = Path(__file__).parent.parent
 UNIT = REPOSITORY / "systemd/bgrd.service"
 WITH_MANAGER = REPOSITORY.parent / "shared/tools/with-systemd-user"
-FROZEN = Path(__file__).parent / "frozen_daemon.py"
+FROZEN = Path(__file__).parent / "programs/frozen_daemon.py"
 TELL_WHERE = 'echo "$XDG_RUNTIME_DIR"; exec cat'
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]

@@ -8,7 +8,7 @@ import pytest
 
 from bgrd.errors import IncompleteFault
 from bgrd.imaging.tiff import first_page
-from tests.making import (
+from tests.pictures.making import (
     encoded,
     noise,
     taken,

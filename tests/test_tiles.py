@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bgrd.imaging.tiles import enlarged, tiles
-from tests.making import UNHURRIED
+from tests.pictures.making import UNHURRIED
 
 SIDES = st.integers(1, 700)
 

@@ -15,7 +15,7 @@ from bgrd.errors import ModelFault
 from bgrd.imaging.matte import matte
 from bgrd.models.spec import ModelSpec
 from bgrd.models.trial import settled, synthetic
-from tests.making import UNHURRIED
+from tests.pictures.making import UNHURRIED
 
 SPEC = ModelSpec(name="tiny", side=32)
 MASK = np.linspace(0, 1, 32 * 32, dtype=np.float32).reshape(1, 1, 32, 32)

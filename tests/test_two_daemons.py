@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemons import Daemon
-from tests.houses import House
-from tests.hurried import HURRIED
-from tests.mounted import MOUNTS, own_mounts
-from tests.scenes import check_result, phone_photo
+from tests.houses.daemons import Daemon
+from tests.houses.houses import House
+from tests.kernel.mounted import MOUNTS, own_mounts
+from tests.pictures.scenes import check_result, phone_photo
+from tests.programs.hurried import HURRIED
 
 pytestmark = pytest.mark.timeout(240)
 

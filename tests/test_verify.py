@@ -12,7 +12,7 @@ from bgrd.errors import UnknownFault
 from bgrd.imaging.encode import encode
 from bgrd.imaging.verify import verify
 from bgrd.product import Format, Ground, Product
-from tests.making import encoded, noise
+from tests.pictures.making import encoded, noise
 
 PRODUCTS = [
     Product(kind=kind, format=format_, ground=ground)

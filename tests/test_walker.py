@@ -21,7 +21,7 @@ from bgrd.intake.scan import Walk
 from bgrd.intake.walker import DIRTY_LIMIT, Walker
 from bgrd.job import State
 from bgrd.journal.journal import Journal
-from tests.inboxes import Clock, Heard, MemoryJournal, folder_at, until
+from tests.houses.inboxes import Clock, Heard, MemoryJournal, folder_at, until
 
 JPEG = b"\xff\xd8\xff\xe0" + bytes(100)
 
@@ -701,7 +701,7 @@ _MOUNTS = """
 import subprocess, sys
 from pathlib import Path
 from bgrd.intake.walker import Walker
-from tests.inboxes import Heard, MemoryJournal, folder_at, until
+from tests.houses.inboxes import Heard, MemoryJournal, folder_at, until
 root, heard, journal = Path(sys.argv[1]), Heard(), MemoryJournal()
 folder = folder_at(root)
 place = root / sys.argv[2]

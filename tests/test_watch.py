@@ -16,8 +16,8 @@ from watchdog.observers.inotify_c import InotifyFD
 
 from bgrd.intake.limit import WatchLimitFault
 from bgrd.intake.watch import Watch
-from tests.inboxes import until
-from tests.processes import open_files, threadless
+from tests.houses.inboxes import until
+from tests.kernel.processes import open_files, threadless
 
 
 class Ear:

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemons import Daemon
-from tests.houses import House
-from tests.scenes import phone_photo, slow_photo
+from tests.houses.daemons import Daemon
+from tests.houses.houses import House
+from tests.pictures.scenes import phone_photo, slow_photo
 
 pytestmark = pytest.mark.timeout(300)
 
-FROZEN = Path(__file__).parent / "frozen_daemon.py"
+FROZEN = Path(__file__).parent / "programs/frozen_daemon.py"
 WATCHED = {"WATCHDOG_USEC": "2000000"}
 LONG_SECONDS = 2.5
 """More than systemd would wait: whoever has said nothing for as long would be ended."""

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bgrd.engine.wire import Answer, Channel, Faulted, Finished, Hashed, Hello, Load, Loaded, Message, WireError, Work
-from tests.processes import open_files
+from tests.kernel.processes import open_files
 
 MESSAGES: list[Message] = [
     Load(model="a", sha256=None, spec={"side": 320}, threads=1),

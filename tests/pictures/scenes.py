@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
-from tests.making import encoded, exif_with, noise, profile
+from tests.pictures.making import encoded, exif_with, noise, profile
 
 __all__ = ["check_result", "check_whole", "phone_photo", "photo", "slow_photo"]
 

@@ -12,13 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-from tests.daemons import Daemon
-from tests.houses import PATIENCE_SECONDS, House
-from tests.inboxes import until
-from tests.making import encoded
-from tests.scenes import photo
-from tests.stops import Stops
-from tests.witness import Witness
+from tests.houses.daemons import Daemon
+from tests.houses.houses import PATIENCE_SECONDS, House
+from tests.houses.inboxes import until
+from tests.houses.stops import Stops
+from tests.houses.witness import Witness
+from tests.pictures.making import encoded
+from tests.pictures.scenes import photo
 
 __all__ = ["FAR", "PROGRAM", "Picture", "Site", "pictures"]
 
@@ -26,7 +26,7 @@ Picture = tuple[bytes, dict[str, bytes]]
 """A source's bytes, and what a clean run makes of them by the results' suffixes."""
 
 FAR = Path("/dev/shm")
-PROGRAM = Path(__file__).with_name("stopped_daemon.py")
+PROGRAM = Path(__file__).parents[1] / "programs/stopped_daemon.py"
 
 _DEFAULTS = """
 [defaults]

@@ -15,7 +15,7 @@ from bgrd.engine.wire import Finished, Hashed
 from bgrd.job import Folder, Job, Recipe, State, version_of
 from bgrd.journal.journal import Journal
 from bgrd.product import Product
-from tests.inboxes import folder_at, until
+from tests.houses.inboxes import folder_at, until
 
 __all__ = ["MASKED", "MODEL", "Posts", "Workshop", "digest", "finished", "hashed"]
 

@@ -18,9 +18,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tests.houses import PATIENCE_SECONDS, House
-from tests.inboxes import until
-from tests.processes import begun, children, letter
+from tests.houses.houses import PATIENCE_SECONDS, House
+from tests.houses.inboxes import until
+from tests.kernel.processes import begun, children, letter
 
 __all__ = ["Daemon", "Notices"]
 

@@ -15,13 +15,13 @@ from typing import Self
 
 import pytest
 
-from tests.houses import PATIENCE_SECONDS
-from tests.inboxes import until
-from tests.processes import letter
+from tests.houses.houses import PATIENCE_SECONDS
+from tests.houses.inboxes import until
+from tests.kernel.processes import letter
 
 __all__ = ["Mounts", "Share", "needs_fuse", "needs_mounts"]
 
-_SERVER = Path(__file__).parent / "answering_share.py"
+_SERVER = Path(__file__).parents[1] / "programs/answering_share.py"
 
 
 @cache

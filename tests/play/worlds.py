@@ -1,7 +1,7 @@
 """The whole world of a folder as a state machine: users, time, a bad kernel, and a bgrd turned wheel by wheel.
 
-Everything between a dropped file and its result is real but lanes, ears and clocks, see `tests.unthreaded`; what has
-to be true is a small model that knows only files, see `tests.promises`.
+Everything between a dropped file and its result is real but lanes, ears and clocks, see `tests.play.unthreaded`; what
+has to be true is a small model that knows only files, see `tests.play.promises`.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from hypothesis.stateful import invariant
 
 from bgrd.errors import CrashFault, Fault, FileFault, FolderFault, MemoryFault, UnknownFault
 from bgrd.job import Policy
-from tests.acts import act
-from tests.kernels import How, Kernel, Killed
-from tests.promises import HIDDEN
-from tests.users import POLICIES, Users, files
+from tests.kernel.kernels import How, Kernel, Killed
+from tests.play.acts import act
+from tests.play.promises import HIDDEN
+from tests.play.users import POLICIES, Users, files
 
 __all__ = ["World"]
 

@@ -1,7 +1,7 @@
 """The whole parent of a bgrd without a thread or a lane: a test turns its wheels one by one, and can end it anywhere.
 
 Roster, stations, walkers, committers, dispatcher, journal and delivery are the real ones. Clocks are set by hand, ears
-hear what they are told, and lanes are played, see `tests.played_lanes`.
+hear what they are told, and lanes are played, see `tests.houses.played_lanes`.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from bgrd.job import OPEN_STATES, Folder
 from bgrd.journal.journal import Journal
 from bgrd.roster import Roster
 from bgrd.service import Plan
-from tests.inboxes import Clock
-from tests.kernels import Kernel
-from tests.played_lanes import Lanes
+from tests.houses.inboxes import Clock
+from tests.houses.played_lanes import Lanes
+from tests.kernel.kernels import Kernel
 
 __all__ = ["Parent"]
 

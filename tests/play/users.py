@@ -1,6 +1,6 @@
 """What users, senders and shares do to a folder while bgrd is at work, as rules of a state machine.
 
-Each rule changes real files and tells the model, see `tests.promises`; whether bgrd hears of it at once is drawn.
+Each rule changes real files and tells the model, see `tests.play.promises`; whether bgrd hears of it at once is drawn.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize
 
 from bgrd.job import Policy
-from tests.acts import Acting, act
-from tests.inboxes import folder_at
-from tests.played_lanes import REST, Lanes
-from tests.promises import Places, Promise, coming_names
-from tests.unthreaded import Parent
+from tests.houses.inboxes import folder_at
+from tests.houses.played_lanes import REST, Lanes
+from tests.play.acts import Acting, act
+from tests.play.promises import Places, Promise, coming_names
+from tests.play.unthreaded import Parent
 
 __all__ = ["POLICIES", "Users", "files"]
 

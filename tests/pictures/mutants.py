@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from random import Random
 
-from tests.seeds import Seed, seeds
+from tests.pictures.seeds import Seed, seeds
 
 __all__ = ["WAYS", "Mutant", "mutant", "mutants"]
 

@@ -10,10 +10,10 @@ from typing import Any
 from bgrd.job import State
 from bgrd.models.catalogue import BUILT_IN
 from bgrd.models.store import find
-from tests.daemons import Daemon
-from tests.houses import House
-from tests.mounts_made import Mounts
-from tests.scenes import check_result, phone_photo
+from tests.houses.daemons import Daemon
+from tests.houses.houses import House
+from tests.kernel.mounts_made import Mounts
+from tests.pictures.scenes import check_result, phone_photo
 
 __all__ = ["Place"]
 

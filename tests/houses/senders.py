@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from tests.scenes import phone_photo
+from tests.pictures.scenes import phone_photo
 
 __all__ = ["LONG_SENDERS", "SENDERS", "TWICE", "Sender", "missing_for", "replaced_by"]
 

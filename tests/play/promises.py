@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from bgrd.job import Policy
-from tests.played_lanes import fate, result_of
+from tests.houses.played_lanes import fate, result_of
 
 __all__ = ["Places", "Promise", "coming_names"]
 

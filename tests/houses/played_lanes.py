@@ -18,7 +18,7 @@ from bgrd.engine.pool import Assignment
 from bgrd.engine.supply import Need
 from bgrd.engine.wire import Loaded
 from bgrd.errors import CrashFault, Fault, IncompleteFault, InputFault, MemoryFault, UnknownFault
-from tests.workshop import finished, hashed
+from tests.houses.workshop import finished, hashed
 
 __all__ = ["REST", "Lanes", "fate", "result_of"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.inboxes import until
+from tests.houses.inboxes import until
 
 __all__ = ["limited"]
 

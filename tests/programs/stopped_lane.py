@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bgrd import steps
 from bgrd.engine.lane import main
-from tests.stops import Stop
+from tests.houses.stops import Stop
 
 steps.hook = Stop(Path(sys.argv[1]))
 sys.exit(main(sys.argv[2:]))

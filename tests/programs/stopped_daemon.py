@@ -12,7 +12,7 @@ from bgrd import steps
 from bgrd.cli.main import main
 from bgrd.delivery.outbox import Outbox
 from bgrd.engine.process import start_lane
-from tests.stops import Stop
+from tests.houses.stops import Stop
 
 LANE = Path(__file__).with_name("stopped_lane.py")
 

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 from bgrd.engine import landlock, lane, seccomp
 from bgrd.engine.pipeline import process
 from bgrd.errors import InputFault
-from tests.hostile_program import attempts, outcome
+from tests.programs.hostile_program import attempts, outcome
 
 FACTS = json.loads(sys.argv[1])
 

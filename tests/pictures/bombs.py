@@ -6,8 +6,8 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator
 
-from tests.making import corners, encoded, exif_with, png_chunk, profile
-from tests.seeds import tiff
+from tests.pictures.making import corners, encoded, exif_with, png_chunk, profile
+from tests.pictures.seeds import tiff
 
 __all__ = ["METADATA_BYTES", "blank_png", "many_scans", "metadata_bombs"]
 

@@ -9,7 +9,7 @@ from signal import SIGTERM
 
 from bgrd.job import State
 from bgrd.steps import Step
-from tests.sites import Picture, Site, pictures
+from tests.houses.sites import Picture, Site, pictures
 
 __all__ = ["ALL", "SCENES", "Point", "Yard", "Yards"]
 

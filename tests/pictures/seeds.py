@@ -14,8 +14,8 @@ from PIL import Image
 from pillow_heif import from_pillow
 
 from bgrd.imaging.complete import sniff
-from tests.making import cmyk_profile, encoded, exif_with, noise, png_chunk, png_of_size, png_with, profile
-from tests.scenes import photo
+from tests.pictures.making import cmyk_profile, encoded, exif_with, noise, png_chunk, png_of_size, png_with, profile
+from tests.pictures.scenes import photo
 
 __all__ = ["Seed", "interlaced", "seeds", "tiff"]
 

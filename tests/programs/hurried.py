@@ -1,4 +1,4 @@
-"""bgrd whose pauses are short: `python -m tests.hurried run`, so that a test need not wait for what tries again."""
+"""bgrd whose pauses are short: `python -m tests.programs.hurried run`, so that no test waits for what tries again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bgrd.journal import patience
 
 __all__ = ["HURRIED"]
 
-HURRIED = (sys.executable, "-m", "tests.hurried", "run")
+HURRIED = (sys.executable, "-m", "tests.programs.hurried", "run")
 """The program for `Daemon`."""
 
 

@@ -18,14 +18,14 @@ from typing import Any, Self
 from bgrd.job import Job, State
 from bgrd.journal.journal import open_journal
 from bgrd.telemetry import status
-from tests.inboxes import until
-from tests.processes import MARK, carries, command, everyone
+from tests.houses.inboxes import until
+from tests.kernel.processes import MARK, carries, command, everyone
 
 __all__ = ["PATIENCE_SECONDS", "House"]
 
 PATIENCE_SECONDS = 90.0
 """How long anything may take on a machine that is busy with other things."""
-_REPOSITORY = Path(__file__).parent.parent
+_REPOSITORY = Path(__file__).parents[2]
 
 
 class House:

@@ -1,0 +1,1 @@
+"""Places for a bgrd under test, those who put something there, and those who watch."""

@@ -1,0 +1,1 @@
+"""Pictures and models that tests are made of, all of them made by code."""

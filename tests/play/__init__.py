@@ -1,0 +1,1 @@
+"""The promise as a model, and the world it is tried in."""
