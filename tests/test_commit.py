@@ -132,6 +132,16 @@ def test_a_name_that_belongs_to_another_job_is_not_taken_while_its_result_is_awa
     assert work(shop, b"of a.webp") == [b"a.webp.png"]
 
 
+def test_products_whose_names_meet_for_one_source_stay_apart(shop: Workshop) -> None:
+    """Templates that differ may give one name: a second run replaces each product's own file and not its neighbour's."""
+    products = (Product(name="x{stem}"), Product(kind="mask", name="{stem}x"))
+    shop.folder = replace(shop.folder, recipe=replace(shop.folder.recipe, products=products))
+    for content in (b"source", b"source anew"):
+        shop.drop("x.jpg", content)
+        assert work(shop, b"the cut-out", b"the mask") == [b"xx.png", b"x.jpgx.png"]
+        assert shop.results() == {"xx.png": b"the cut-out", "x.jpgx.png": b"the mask"}
+
+
 def test_a_users_file_is_never_replaced(shop: Workshop) -> None:
     """What bgrd did not write keeps its name; the result takes the next free one. So do a link and a directory."""
     (shop.folder.outbox / "a.png").write_bytes(b"the user's")

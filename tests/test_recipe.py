@@ -162,6 +162,7 @@ def test_what_a_format_cannot_hold_is_png(tmp_path: Path) -> None:
         ('result_name = ".{stem}"', ".result_name: must be a file's name"),
         ('result_name = "{stem}\\n"', ".result_name: must be a file's name"),
         (f'result_name = "{{stem}}{"x" * 100}"', ".result_name: must be a file's name"),
+        (f'result_name = "{{stem}}{"界" * 60}"', ".result_name: must leave room for what the source is called"),
         (
             'products = ["cutout", "mask"]\nresult_name = "{stem}"',
             ".result_name: must tell the mask from the cutout: both would be called *.png",

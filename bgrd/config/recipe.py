@@ -17,6 +17,9 @@ __all__ = ["described", "recipe_of"]
 
 _WEBP_LEVELS = 6
 _MOST_WEBP_SIDE = 16_383
+_MOST_NAME_BYTES = 150
+"""What a template adds at most: of the 255 bytes of a name the source's own has to keep some."""
+
 _ONE_OFF = "once"
 """What {folder} stands for where there is none."""
 
@@ -102,7 +105,7 @@ def _product(wanted: _Wanted, model: str, folder: str, grounds: list[Path]) -> P
         name = options.result_name.format(stem="{stem}", kind=wanted.kind, folder=folder, model=model)
         if name.startswith(".") or "/" in name:
             raise wanted.refuse("result_name", f"must be a name that is not hidden, would be {name!r}")
-    return Product(
+    product = Product(
         kind=wanted.kind,
         format=written,
         level=options.level,
@@ -112,6 +115,11 @@ def _product(wanted: _Wanted, model: str, folder: str, grounds: list[Path]) -> P
         frame=_frame(wanted.kind, options),
         name=name,
     )
+    added = sum(map(len, product_name(product, only=False)))
+    if added > _MOST_NAME_BYTES:
+        text = f"must leave room for what the source is called: at most {_MOST_NAME_BYTES} bytes beside it, is {added}"
+        raise wanted.refuse("result_name", text)
+    return product
 
 
 def _format(wanted: _Wanted) -> Format:

@@ -58,7 +58,9 @@ def deliver(
     products = folder.recipe.products
     intended = {result.target: result.sha256 for result in journal.results(job.id)}
     searches = [_places(folder, journal, outbox, job=job, product=product, intended=intended) for product in products]
-    places = [next(search) for search in searches]
+    places: list[_Place] = []
+    for search in searches:
+        places.append(_next(search, places))
     journal.intend(job.id, _results(places, finished))
     passed("commit.intended")
     if not unchanged(folder.inbox, job.path, opened):
@@ -69,7 +71,7 @@ def deliver(
         if folder.result_mtime == "source":
             outbox.set_mtime(draft, job.version.mtime_ns)
         while not _publish(outbox, draft, places[index]):
-            places[index] = next(searches[index])
+            places[index] = _next(searches[index], places)
             journal.intend(job.id, _results(places, finished))
         passed("commit.linked" if places[index].replaces is None else "commit.replaced")
     for place in places:
@@ -140,6 +142,12 @@ def _places(
             yield _Place(target=target, replaces=None)
         elif there == intended.get(target) or there in journal.written(folder.name, job.path, target):
             yield _Place(target=target, replaces=there)
+
+
+def _next(search: Iterator[_Place], places: Sequence[_Place]) -> _Place:
+    """Give the next place that no product of the job has: templates that differ can give one name for one source."""
+    taken = {place.target for place in places}
+    return next(place for place in search if place.target not in taken)
 
 
 def _hash(outbox: Outbox, target: bytes) -> str | None:
