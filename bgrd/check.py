@@ -56,7 +56,7 @@ def check(
         *_variables(environ),
         *_state(settings),
         *found,
-        *outputs(plan, max_pixels=settings.max_pixels),
+        *outputs(settings, plan),
         *_models(settings, plan),
         *_providers(settings),
         *_heif(),

@@ -11,7 +11,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from functools import partial
 
+from bgrd.config.plan import without_effect
 from bgrd.config.recipe import described
+from bgrd.config.settings import Settings
 from bgrd.engine.supply import find_grounds, open_need
 from bgrd.errors import DaemonFault, GroundFault
 from bgrd.escape import shown
@@ -28,14 +30,20 @@ _ASKED = (
 _ASK_SECONDS = 60.0
 
 
-def outputs(plan: Sequence[Folder], *, max_pixels: int) -> Iterator[Finding]:
-    """Yield what each folder makes, its grounds that cannot be used, and the formats that cannot be written here."""
+def outputs(settings: Settings, plan: Sequence[Folder]) -> Iterator[Finding]:
+    """Yield what each folder makes, its keys that change nothing of it, its grounds that cannot be used.
+
+    And the formats that cannot be written here.
+    """
+    idle = list(without_effect(settings))
     for folder in plan:
         subject = f"folder {folder.name}: products"
         made = "; ".join(described(product, folder.recipe) for product in folder.recipe.products)
         yield Finding(level="ok", subject=subject, text=shown(os.fsencode(made)))
+        for key in (key for name, key in idle if name == folder.name):
+            yield Finding(level="warn", subject=subject, text=f"{key} changes nothing of what is made")
         try:
-            choices = find_grounds(folder.recipe, max_pixels=max_pixels)
+            choices = find_grounds(folder.recipe, max_pixels=settings.max_pixels)
             yield from (finding for choice in choices for finding in _ground(choice, subject))
         except (GroundFault, DaemonFault) as fault:
             yield _waits(subject, str(fault))

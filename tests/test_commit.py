@@ -133,7 +133,7 @@ def test_a_name_that_belongs_to_another_job_is_not_taken_while_its_result_is_awa
 
 
 def test_products_whose_names_meet_for_one_source_stay_apart(shop: Workshop) -> None:
-    """Templates that differ may give one name: a second run replaces each product's own file and not its neighbour's."""
+    """Templates that differ may give one name: a second run replaces each one's own file."""
     products = (Product(name="x{stem}"), Product(kind="mask", name="{stem}x"))
     shop.folder = replace(shop.folder, recipe=replace(shop.folder.recipe, products=products))
     for content in (b"source", b"source anew"):

@@ -113,6 +113,28 @@ def test_flags_without_files_are_told(capsys: pytest.CaptureFixture[str]) -> Non
     assert "-o, --trim, --on: for named files" in capsys.readouterr().err.replace("--on, --trim", "--trim, --on")
 
 
+def test_flags_win_over_product_tables_too(here: Path) -> None:
+    """What a table says itself is no exception; what no flag names stands as it does there."""
+    file = here / "home/.config/bgrd/config.toml"
+    file.parent.mkdir(parents=True)
+    tables = '[[defaults.product]]\nkind = "cutout"\non = "black"\ntrim = true\n[[defaults.product]]\nkind = "mask"\n'
+    file.write_text(tables)
+    assert main(["once", "a.png", "-o", "out", "--on", "#00f", "--margin", "0.2", "--shadow-offset=-0.1,0"]) == 64
+    assert main(["once", "a.png", "-o", "out", "--on", "#00f", "--margin", "0.2"]) == 0
+    with Image.open(here / "out/a.png") as made, Image.open(here / "out/a.mask.png") as mask:
+        assert made.convert("RGB").getpixel((0, 0)) == (0, 0, 255)
+        assert mask.mode == "L"
+
+
+def test_a_flag_of_a_table_s_trouble_names_the_table(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a flag and a table do not agree on is told of the table, which no flag is called after."""
+    file = here / "home/.config/bgrd/config.toml"
+    file.parent.mkdir(parents=True)
+    file.write_text('[[defaults.product]]\nkind = "cutout"\nformat = "webp"\nresult_name = "{stem}-x"\n')
+    assert main(["once", "a.png", "-o", "out", "--level", "9"]) == 64
+    assert capsys.readouterr().err.startswith("bgrd: defaults.product[0].level: must be between 0 and 6 for webp")
+
+
 def test_flags_win_over_the_configuration(here: Path) -> None:
     """What they do not say stands as in [defaults]; the pixels are the library's."""
     file = here / "home/.config/bgrd/config.toml"

@@ -32,7 +32,8 @@ config.load | delivery.leftovers | delivery.recall | engine.inline | intake.roun
 config.words | engine.pipeline
 config.plan | models.add | models.inventory | models.pull
 models.shelf
-config.complaints | delivery.commit | delivery.failure | delivery.premises | engine.pool | examine | intake.survey
+config.complaints | config.idle | delivery.commit | delivery.failure | delivery.premises | engine.pool | examine
+intake.survey
 config.recipe | delivery.claim | engine.blame | engine.scrutiny | journal.journal | journal.repair
 delivery.probe | delivery.source | imaging.given | imaging.verify
 imaging.decode | intake.admission | models.store

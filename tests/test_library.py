@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,8 @@ def test_a_recipe_in_words() -> None:
     frame = Frame(trim=True, margin=0.08, canvas=(512, 512))
     product = Product(ground=Ground(kind="colour"), frame=frame, shadow=Shadow(opacity=0.5))
     assert made == Recipe(threshold=0.4, products=(product,))
-    assert bgrd.recipe(canvas=(9, 8), aspect=[2, 4], on=Path("a.png")).products[0].frame == Frame(
-        canvas=(9, 8), aspect=(1, 2)
-    )
+    assert bgrd.recipe(canvas=(9, 8), on=Path("a.png")).products[0].frame == Frame(canvas=(9, 8))
+    assert bgrd.recipe(aspect=[2, 4], max_side=90).products[0].frame == Frame(aspect=(1, 2), max_side=90)
     tables = bgrd.recipe(on="blue", product=[{"kind": "mask"}, {"kind": "cutout", "format": "jpeg"}])
     assert [(each.kind, each.format) for each in tables.products] == [("mask", "png"), ("cutout", "jpeg")]
 
@@ -48,6 +48,8 @@ def test_a_recipe_in_words() -> None:
         ({"aspect": (1, 2, 3)}, 'aspect: must be "none" or an aspect'),
         ({"trimm": True}, "trimm: is no word for what is made; there are "),
         ({"policy": "delete"}, "policy: is no word for what is made"),
+        ({"canvas": (9, 8), "aspect": "4:5"}, "aspect: changes nothing of what is made"),
+        ({"quality": 80}, "quality: changes nothing of what is made"),
     ],
 )
 def test_a_wrong_word_is_named(words: dict[str, Any], told: str) -> None:
@@ -82,6 +84,13 @@ def test_an_array_of_another_kind_is_told(array: object) -> None:
     """Which it may be, and which it is."""
     with pytest.raises(InputFault, match="An array is uint8"):
         bgrd.cut_out(array)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("given", [None, bytearray(b"x"), 5, io.BytesIO()])
+def test_what_is_no_picture_is_told(given: object) -> None:
+    """Which kinds there are, and which it is."""
+    with pytest.raises(InputFault, match=f"bytes or a path, not {type(given).__name__}"):
+        bgrd.cut_out(given)  # type: ignore[arg-type]
 
 
 def test_a_picture_to_stand_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

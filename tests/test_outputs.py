@@ -18,7 +18,8 @@ def found(tmp_path: Path, text: str) -> list[Finding]:
     """Look at a folder with these keys."""
     file = tmp_path / "config.toml"
     file.write_text('[[folder]]\nname = "shop"\ninbox = "/in"\noutbox = "/out"\n' + text)
-    return list(outputs(folders(load(file, environ={"HOME": "/home/u"})), max_pixels=100))
+    settings = load(file, environ={"HOME": "/home/u"})
+    return list(outputs(settings, folders(settings)))
 
 
 def test_what_is_made_is_told_in_a_line(tmp_path: Path) -> None:
@@ -26,6 +27,26 @@ def test_what_is_made_is_told_in_a_line(tmp_path: Path) -> None:
     (finding,) = found(tmp_path, 'products = ["cutout", "mask"]\ntrim = true')
     assert (finding.level, finding.subject) == ("ok", "folder shop: products")
     assert finding.text == "cutout as png, trimmed; mask as png, trimmed"
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        ("enlarge = true\nanchor = 'top'\nmargin = 0.1", ["anchor", "enlarge"]),
+        ('canvas = "9x9"\naspect = "4:5"\nmax_side = 9\nanchor = "top"', ["aspect", "max_side"]),
+        ('quality = 50\nblur = 0.1\non_fit = "tile"\nshadow_size = 0.1', ["blur", "on_fit", "quality", "shadow_size"]),
+        ('products = ["mask"]\non = "white"\nshadow = 1', ["on", "shadow"]),
+        ('format = "jpeg"\non = "white"\nquality = 50\nshadow_offset = [0.0, 0.02]', []),
+        (
+            '[[folder.product]]\nkind = "background"\ntrim = true\n[[folder.product]]\nkind = "cutout"\nblur = 0.2',
+            ["product[0].trim", "product[1].blur"],
+        ),
+    ],
+)
+def test_what_is_set_for_nothing_is_told(tmp_path: Path, keys: str, told: list[str]) -> None:
+    """A key that has no say in anything a folder makes was meant otherwise."""
+    notes = [finding for finding in found(tmp_path, keys) if finding.level == "warn"]
+    assert [finding.text for finding in notes] == [f"{key} changes nothing of what is made" for key in told]
 
 
 def test_a_ground_is_looked_at(tmp_path: Path) -> None:

@@ -39,7 +39,10 @@ def _add(group: argparse._ArgumentGroup, option: Option) -> None:
         action = argparse.BooleanOptionalAction
         group.add_argument(flag(option.key), dest=destination, action=action, default=argparse.SUPPRESS, help=told)
         return
-    listed = (option.default or "").startswith("[")
+    default = option.default or ""
+    listed = default.startswith("[")
+    if listed and not default.startswith('["'):
+        told += f" With a sign at the front: {flag(option.key)}=-0.1,0.1"
     group.add_argument(
         flag(option.key),
         dest=destination,

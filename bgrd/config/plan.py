@@ -12,6 +12,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from bgrd.config.idle import idle_keys
 from bgrd.config.recipe import recipe_of
 from bgrd.config.settings import FolderTable, ModelTable, Options, Settings
 from bgrd.errors import ConfigError
@@ -20,7 +21,7 @@ from bgrd.models.catalogue import ROWS
 from bgrd.models.spec import parse
 from bgrd.models.store import installed_names
 
-__all__ = ["arrange", "custom_models", "default_recipe", "folders"]
+__all__ = ["arrange", "custom_models", "default_recipe", "folders", "without_effect"]
 
 _PASSED_ON = sorted(Options.model_fields.keys() & Folder.__dataclass_fields__.keys() - {"failure_notes"})
 """The options a folder takes over as they are."""
@@ -43,6 +44,16 @@ def folders(settings: Settings, *, any_model: bool = False) -> tuple[Folder, ...
 def default_recipe(settings: Settings) -> Recipe:
     """Give the recipe of `[defaults]`, for pictures that come from no folder. Raises ConfigError."""
     return recipe_of(settings.defaults, where="defaults")
+
+
+def without_effect(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Yield folder and key of what a folder sets and nothing it makes is changed by; `folders` has let it through."""
+    for table in settings.folder:
+        options = _options(settings, table)
+        own = "product" in table.model_fields_set
+        for key in idle_keys(options, table.model_fields_set):
+            if own or not key.startswith("product["):  # inherited tables are of use in other folders
+                yield table.name, key
 
 
 def custom_models(settings: Settings) -> dict[str, ModelChoice]:

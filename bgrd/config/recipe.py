@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bgrd.config.output import ProductOptions
@@ -173,10 +173,13 @@ def _shadow(options: ProductOptions) -> Shadow | None:
 
 
 def _frame(kind: ProductKind, options: ProductOptions) -> Frame:
-    """Give the frame; what shows the photo itself keeps that of the photo."""
+    """Give the frame, without what has no say in it; what shows the photo itself keeps that of the photo."""
     if kind in {"background", "compare"}:
         return Frame(max_side=options.max_side)
-    return Frame(**{key: getattr(options, key) for key in Frame.__dataclass_fields__})
+    frame = Frame(**{key: getattr(options, key) for key in Frame.__dataclass_fields__})
+    if frame.canvas is not None:
+        return replace(frame, aspect=None, max_side=0)
+    return replace(frame, enlarge=False, anchor=frame.anchor if frame.aspect is not None else "center")
 
 
 def _refuse_one_name(wanted: list[_Wanted], products: tuple[Product, ...]) -> None:

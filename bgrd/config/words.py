@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from bgrd.config.complaints import complaint
 from bgrd.config.edge import EdgeOptions
-from bgrd.config.output import OutputOptions
+from bgrd.config.idle import idle_keys
+from bgrd.config.output import OutputOptions, ProductTable
 from bgrd.config.recipe import recipe_of
 from bgrd.config.settings import Options, Settings
 from bgrd.errors import ConfigError
@@ -34,20 +35,34 @@ def recipe_from(words: Mapping[str, object], *, base: Options, spelt: Callable[[
         given = Options.model_validate(words)
     except ValidationError as error:
         raise ConfigError("\n".join(_told(detail, spelt) for detail in error.errors())) from error
-    taken = {key: getattr(given, key) for key in words}
-    if "products" in words:
-        taken["product"] = ()
+    options = _over(base, given, words)
     try:
-        return recipe_of(base.model_copy(update=taken), where="")
+        recipe = recipe_of(options, where="")
     except ConfigError as error:
         key, _colon, text = str(error).removeprefix(".").partition(":")
-        message = f"{spelt(key)}:{text}"
+        message = f"{spelt(key) if key in KEYS else 'defaults.' + key}:{text}"
         raise ConfigError(message) from error
+    idle = next((key for key in idle_keys(options, words) if key in words), None)
+    if idle is not None:
+        message = f"{spelt(idle)}: changes nothing of what is made"
+        raise ConfigError(message)
+    return recipe
 
 
 def models_directory() -> Path:
     """Give where models are kept where nobody says otherwise."""
     return Settings().models_directory
+
+
+def _over(base: Options, given: Options, words: Collection[str]) -> Options:
+    """Give `base` with the words on top, also of what its product tables set: without that they inherit the words."""
+    taken = {key: getattr(given, key) for key in words}
+    if not {"product", "products"} & taken.keys():
+        taken["product"] = tuple(
+            ProductTable.model_construct(**{key: getattr(table, key) for key in table.model_fields_set - taken.keys()})
+            for table in base.product
+        )
+    return base.model_copy(update={"product": (), **taken})
 
 
 def _told(detail: Mapping[str, object], spelt: Callable[[str], str]) -> str:

@@ -33,4 +33,8 @@ def taken(given: Given, *, max_pixels: int) -> Picture:
             message = f"An array is uint8 of (h, w), (h, w, 3) or (h, w, 4), not {given.dtype} of {given.shape}."
             raise InputFault(message)
         given = Image.fromarray(given)
-    return from_image(given, max_pixels=max_pixels)
+    found: object = given  # not everybody has their types checked
+    if not isinstance(found, Image.Image):
+        message = f"A picture is a Pillow image, an array, bytes or a path, not {type(found).__name__}."
+        raise InputFault(message)
+    return from_image(found, max_pixels=max_pixels)
