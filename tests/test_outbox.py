@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from threading import Barrier, Thread, get_native_id
 from typing import Any
 
 import pytest
@@ -425,7 +426,7 @@ class TestSweep:
 
     def test_probes_of_the_dead(self, tmp_path: Path) -> None:
         """A probe's leftover goes once its process is gone."""
-        mine = f".bgrd-probe-{os.getpid()}.tmp"
+        mine = f".bgrd-probe-{get_native_id()}.tmp"
         for name in (mine, ".bgrd-probe-999999999.tmp", ".bgrd-probe-999999999.tmp.named"):
             (tmp_path / name).write_bytes(b"")
         _outbox(tmp_path).sweep([])
@@ -469,3 +470,25 @@ def test_discard_survives_a_dead_share(tmp_path: Path, monkeypatch: pytest.Monke
     assert len(open_files()) == before
     with suppress(FileNotFoundError):
         (tmp_path / ".bgrd-7-0.tmp").unlink()
+
+
+def test_folders_that_share_an_outbox_try_it_out_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each thread has its own hidden names: both find the best way, whatever the other does in between."""
+    both = Barrier(2, timeout=60)
+    found: list[Rung] = []
+    original = bgrd.delivery.ladder.publish_draft
+
+    def publish(draft: Draft, name: bytes, *, directory: int) -> bool:
+        both.wait()  # each has removed what an earlier try left, and neither has its name
+        published = original(draft, name, directory=directory)
+        both.wait()
+        return published
+
+    monkeypatch.setattr(bgrd.delivery.ladder, "publish_draft", publish)
+    threads = [Thread(target=lambda: found.append(_outbox(tmp_path).rung)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [LADDER[0], LADDER[0]]
+    assert not list(tmp_path.iterdir())

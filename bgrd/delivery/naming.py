@@ -62,9 +62,12 @@ def hidden_note(path: bytes) -> bytes:
     return b".bgrd-note-%s.tmp" % hashlib.sha256(path).hexdigest()[:16].encode()
 
 
-def hidden_probe(pid: int) -> bytes:
-    """Name the hidden file by which process `pid` tries a directory out; `bgrd check` may do so beside the daemon."""
-    return b".bgrd-probe-%d.tmp" % pid
+def hidden_probe(thread: int) -> bytes:
+    """Name the hidden file by which a thread, by its id in the system, tries a directory out.
+
+    Folders that share an outbox may do so at once, each on its own thread, and `bgrd check` beside the daemon.
+    """
+    return b".bgrd-probe-%d.tmp" % thread
 
 
 def hidden_result(job_id: int, index: int) -> bytes:

@@ -13,6 +13,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import get_native_id
 
 from bgrd.delivery.beneath import (
     CHUNK_BYTES,
@@ -36,7 +37,7 @@ __all__ = ["Draft", "Outbox", "candidates"]
 _STRAIN_BYTES = 4 * 2**20
 """More than any file system refuses in one piece while it takes less: what has no room for it is full."""
 
-_LEFTOVER = re.compile(rb"\.bgrd-(?:(?P<job>\d+)-\d+|probe-(?P<pid>\d+))\.tmp(?:\.named|\.2)?")
+_LEFTOVER = re.compile(rb"\.bgrd-(?:(?P<job>\d+)-\d+|probe-(?P<thread>\d+))\.tmp(?:\.named|\.2)?")
 
 
 class Outbox:
@@ -69,7 +70,7 @@ class Outbox:
             with os.scandir(directory) as entries:
                 next(entries, None)
             self._ensure_room(directory)
-            draft = create_draft(directory, rung=self._rung(directory), spare=hidden_probe(os.getpid()))
+            draft = create_draft(directory, rung=self._rung(directory), spare=hidden_probe(get_native_id()))
             try:
                 self._owner.give(draft.fd)
                 os.write(draft.fd, b"bgrd")
@@ -199,7 +200,7 @@ class Outbox:
         device = os.fstat(directory).st_dev
         if device not in self._rungs:
             try:
-                self._rungs[device] = find_rung(directory, spare=hidden_probe(os.getpid()), ladder=self._ladder)
+                self._rungs[device] = find_rung(directory, spare=hidden_probe(get_native_id()), ladder=self._ladder)
             except FolderFault as fault:
                 message = f"the outbox {shown(os.fsencode(self.root))} cannot be used: {fault}"
                 raise FolderFault(message) from fault
@@ -247,4 +248,4 @@ def _is_leftover(name: bytes, wanted: frozenset[int]) -> bool:
         return False
     if match["job"] is not None:
         return int(match["job"]) in wanted
-    return not Path(f"/proc/{int(match['pid'])}").exists()
+    return not Path(f"/proc/{int(match['thread'])}").exists()

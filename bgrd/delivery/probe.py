@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from threading import get_native_id
 
 from bgrd.delivery.archive import try_out
 from bgrd.delivery.beneath import folder_faults, opened_directory
@@ -32,7 +33,7 @@ def _try_archive(folder: Folder, inbox: int) -> None:
     with folder_faults("archive", folder.archive), opened_directory(folder.archive) as archive:
         with os.scandir(archive) as entries:
             next(entries, None)
-        try_out(archive, source=inbox, spare=hidden_probe(os.getpid()))
+        try_out(archive, source=inbox, spare=hidden_probe(get_native_id()))
 
 
 def weighed(fault: FolderFault, outbox: Outbox, drafts: Sequence[Draft], job: Job) -> Fault:
