@@ -83,6 +83,10 @@ def planned(tmp_path: Path, text: str) -> tuple[Folder, ...]:
             'state_directory = "/photos"\n' + ONE_FOLDER,
             "PATH: folder[phone].inbox: must not lie in /photos, which bgrd keeps for itself",
         ),
+        (
+            two(paths("/i", "/o"), paths("/j", "/p", 'on = "/i/deep/beach.jpg"')),
+            "PATH: folder[b].on: /i/deep/beach.jpg lies in the inbox of 'a', as a source would",
+        ),
     ],
 )
 def test_folders_that_cannot_live_together(tmp_path: Path, text: str, told: str) -> None:
@@ -90,6 +94,12 @@ def test_folders_that_cannot_live_together(tmp_path: Path, text: str, told: str)
     with pytest.raises(ConfigError) as caught:
         planned(tmp_path, text)
     assert str(caught.value).replace(str(tmp_path / "config.toml"), "PATH") == told
+
+
+def test_a_ground_may_lie_where_no_source_is_taken(tmp_path: Path) -> None:
+    """Beside an inbox, or below it in a directory that is left out of it."""
+    planned(tmp_path, two(paths("/i", "/i/out"), paths("/j", "/p", 'on = "/i/out/beach.jpg"')))
+    planned(tmp_path, two(paths("/i", "/o"), paths("/j", "/p", 'on = "/in/beach.jpg"')))
 
 
 def test_a_chain_and_a_shared_outbox_are_allowed(tmp_path: Path) -> None:

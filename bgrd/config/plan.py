@@ -110,7 +110,10 @@ def arrange(folders: Sequence[Folder], *, aside: Sequence[Path]) -> tuple[Folder
     every = [*aside, *(place for folder in folders for place in _written(folder))]
     for folder in folders:
         _refuse_aside(folder, aside)
-    return tuple(replace(folder, excluded=_below(folder.inbox, every)) for folder in folders)
+    arranged = tuple(replace(folder, excluded=_below(folder.inbox, every)) for folder in folders)
+    for folder in arranged:
+        _refuse_ground_as_source(folder, arranged)
+    return arranged
 
 
 def _refuse_unknown_model(folder: Folder, known: Sequence[str], settings: Settings) -> None:
@@ -170,6 +173,16 @@ def _refuse_aside(folder: Folder, aside: Sequence[Path]) -> None:
         if folder.inbox.is_relative_to(place):
             message = f"folder[{folder.name}].inbox: must not lie in {place}, which bgrd keeps for itself"
             raise ConfigError(message)
+
+
+def _refuse_ground_as_source(folder: Folder, folders: Sequence[Folder]) -> None:
+    """Raise ConfigError where a picture to stand on would be cut out itself, and then archived or deleted."""
+    for ground in folder.recipe.grounds:
+        for other in folders:
+            aside = any(ground.is_relative_to(place) for place in other.excluded)
+            if ground.is_relative_to(other.inbox) and not aside:
+                message = f"folder[{folder.name}].on: {ground} lies in the inbox of {other.name!r}, as a source would"
+                raise ConfigError(message)
 
 
 def _refuse_cycles(folders: Sequence[Folder]) -> None:

@@ -118,7 +118,10 @@ def _write(image: Image.Image, stream: BinaryIO, product: Product, options: dict
     most = _MOST_SIDES.get(product.format, 2**31)
     if max(image.size) > most:
         name = _NAMES[product.format]
-        message = f"{name} holds at most {most} pixels a side; this result is {image.width} x {image.height}."
+        message = (
+            f"{name} holds at most {most} pixels a side; this result is {image.width} x {image.height}: "
+            "set max_side, or another format."
+        )
         raise InputFault(message)
     if missing := missing_encoder(product.format):
         raise UnknownFault(missing)

@@ -64,7 +64,7 @@ def layout(size: tuple[int, int], frame: Frame, *, subject: Box | None = None) -
     shown = (box[2] - box[0], box[3] - box[1])
     canvas, scale = _fixed(shown, frame) if frame.canvas is not None else _grown(shown, frame)
     if canvas[0] * canvas[1] > _MOST_PIXELS:
-        message = f"The result would be {canvas[0]} x {canvas[1]} pixels, more than any picture has: a smaller margin?"
+        message = f"The result would be {canvas[0]} x {canvas[1]} pixels, more than any picture has: set max_side."
         raise InputFault(message)
     rim = round(frame.margin * max(canvas))
     across, down = (min(max(1, round(side * scale)), room) for side, room in zip(shown, canvas, strict=True))
