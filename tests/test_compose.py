@@ -150,6 +150,15 @@ def test_colour_is_zero_where_nothing_is_seen(kind: ProductKind, shadow: Shadow 
     assert not pixels[pixels[:, :, 3] == 0].any()
 
 
+def test_no_trace_of_colour_is_left_where_opacity_rounds_to_none() -> None:
+    """Also where a soft edge is made smaller, which mixes traces of the subject into what is beside it."""
+    opacity = Image.new("L", (64, 64))
+    opacity.paste(Image.linear_gradient("L").resize((64, 20)), (0, 20))
+    for side in range(17, 64):
+        pixels = np.asarray(compose(Picture(image=noise(64, 64)), opacity, Product(frame=Frame(max_side=side))))
+        assert not pixels[pixels[:, :, 3] == 0].any()
+
+
 @pytest.mark.parametrize(
     "frame",
     [

@@ -125,6 +125,11 @@ def _cut_out(
 def _transparent(image: Image.Image, opacity: Image.Image) -> Image.Image:
     """Make an RGB image of one's own transparent, and its colour zero where nothing of it is seen."""
     image.putalpha(opacity)
+    return _cleared(image, opacity)
+
+
+def _cleared(image: Image.Image, opacity: Image.Image) -> Image.Image:
+    """Make the colour of an RGBA image of one's own zero where its opacity is."""
     image.paste((0, 0, 0, 0), None, opacity.point(_HIDDEN, "1"))
     return image
 
@@ -137,7 +142,8 @@ def _shown(picture: Picture, opacity: Image.Image, plan: Layout) -> Image.Image:
     shown = _transparent(picture.image.crop(plan.box), opacity.crop(plan.box))
     if shown.size == plan.size:
         return shown
-    return shown.convert("RGBa").resize(plan.size, _FILTER, reducing_gap=_GAP).convert("RGBA")
+    shown = shown.convert("RGBa").resize(plan.size, _FILTER, reducing_gap=_GAP).convert("RGBA")
+    return _cleared(shown, shown.getchannel("A"))  # what rounds to no opacity has kept a trace of its colour
 
 
 def _placed(shown: Image.Image, plan: Layout, product: Product, below: Image.Image | None) -> Image.Image:
