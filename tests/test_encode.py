@@ -60,11 +60,14 @@ def test_png_of_every_size(size: tuple[int, int]) -> None:
     assert written(image.copy()).tobytes() == image.tobytes()
 
 
-def test_lossless_webp_is_exact() -> None:
-    """WebP without a quality is lossless."""
-    image = hidden_zeroed(noise(33, 21, mode="RGBA"))
-    found = written(image.copy(), WEBP)
-    assert (found.format, found.tobytes()) == ("WEBP", image.tobytes())
+@pytest.mark.parametrize("level", range(7))
+def test_lossless_webp_is_exact(level: int) -> None:
+    """WebP without a quality is lossless, and nothing is smeared over what is transparent."""
+    radial, linear = Image.radial_gradient("L"), Image.linear_gradient("L")
+    opacity = radial.point(lambda value: 255 - value if value < 150 else 0)
+    image = hidden_zeroed(Image.merge("RGBA", (radial, linear, radial, opacity)))
+    found = written(image.copy(), Product(format="webp", level=level))
+    assert (found.format, found.mode, found.tobytes()) == ("WEBP", "RGBA", image.tobytes())
 
 
 def test_lossy_webp_is_smaller() -> None:

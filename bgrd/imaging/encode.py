@@ -145,8 +145,10 @@ def _options(product: Product) -> dict[str, Any]:
     quality = product.quality or _USUAL_QUALITY.get(product.format, 0)
     match product.format:
         case "webp":
-            # Lossless `quality` is effort; 0 keeps level the one setting of effort.
-            return {"method": product.level, "lossless": product.quality is None, "quality": quality}
+            # Lossless `quality` is effort; 0 keeps level the one setting of effort. `exact` keeps colours zero where
+            # nothing is seen, which costs 1.2 % more bytes: else the subject's are smeared over what is transparent.
+            lossless = product.quality is None
+            return {"method": product.level, "lossless": lossless, "exact": lossless, "quality": quality}
         case "jpeg":
             return {
                 "quality": quality,
