@@ -231,3 +231,10 @@ def test_a_product_in_words(tmp_path: Path) -> None:
         "compare as png on /a.jpg, with a shadow, at most 900 pixels long",
         "cutout as png on /a.jpg, with a shadow, 4:5, at most 900 pixels long",
     ]
+    made = recipe(
+        tmp_path,
+        'on = "/a.jpg"\non_fit = "tile"\ncanvas = "9x9"\nenlarge = true\nanchor = "bottom"\nresult_name = "x{stem}"',
+    )
+    assert described(made.products[0], made) == (
+        "cutout as png on /a.jpg (tile), 9x9, enlarged, at the bottom, called x{stem}"
+    )

@@ -73,6 +73,7 @@ def described(product: Product, recipe: Recipe) -> str:
                 words[0] += " on the blurred original"
             case "picture":
                 words[0] += f" on {recipe.grounds[ground.picture]}"
+        words[0] += f" ({ground.fit})" if ground.fit != "cover" else ""
     words += ["with a shadow"] if product.shadow is not None else []
     words += ["trimmed"] if frame.trim else []
     words += [f"margin {frame.margin:.0%}"] if frame.margin else []
@@ -81,6 +82,9 @@ def described(product: Product, recipe: Recipe) -> str:
     else:
         words += ["{}:{}".format(*frame.aspect)] if frame.aspect is not None else []
         words += [f"at most {frame.max_side} pixels long"] if frame.max_side else []
+    words += ["enlarged"] if frame.enlarge else []
+    words += [f"at the {frame.anchor}"] if frame.anchor != "center" else []
+    words += [f"called {product.name}"] if product.name is not None else []
     return ", ".join(words)
 
 
