@@ -241,9 +241,10 @@ class Once:
             self._end(job, active, str(fault) if not isinstance(fault, CrashFault) else f"bgrd failed on it: {fault}")
 
     def model_loaded(self, message: Loaded, lane: int) -> None:
-        """Note what is to be said of it; the job follows."""
+        """Note what is to be said of the model; of a ground there is nothing. The job follows."""
         del lane
-        self.outcome.notes = tuple(message.notes)
+        if message.model == self._model.name:
+            self.outcome.notes = tuple(message.notes)
 
     def model_faulted(self, model: str, fault: Fault) -> None:
         """Nothing to do: the job that wanted it gets the fault."""

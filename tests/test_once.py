@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from bgrd.engine.pool import Limits, Pool
+from bgrd.engine.wire import Loaded
 from bgrd.errors import CannotCreateError, NoInputError
 from bgrd.job import ModelChoice, Recipe
 from bgrd.models.store import find
@@ -239,3 +240,18 @@ def test_what_is_not_there_is_said(tmp_path: Path, name: str, word: str) -> None
     os.mkfifo(tmp_path / "fifo")
     with pytest.raises(NoInputError, match=word):
         tasks_of([tmp_path / name])
+
+
+def test_a_ground_that_is_loaded_does_not_unsay_what_was_said_of_the_model(tmp_path: Path) -> None:
+    """Both are loaded in turn; what the model does without is told all the same."""
+    once = Once(
+        limits=LIMITS,
+        model=null_model(tmp_path),
+        recipe=Recipe(),
+        output=tmp_path,
+        max_pixels=10,
+        progress=lambda _task, _reason: None,
+    )
+    for name, notes in (("bgrd-lite", ["no cuda here"]), ("ground/0", [])):
+        once.model_loaded(Loaded(model=name, sha256="", seconds=0.1, resident_bytes=0, notes=notes), 1)
+    assert once.run([]).notes == ("no cuda here",)
