@@ -26,6 +26,8 @@ def recipe(**words: object) -> Recipe:
 def cut_out(image: Given, recipe: Recipe | None = None, **words: object) -> Made:
     """Cut the subject out of one picture: the first product of `recipe`, or of words such as `on="white"`.
 
+    What is given is pixels with their colour profile: format, level, quality, metadata and result_name have no say.
+
     Takes a Pillow image, a file's bytes, a path, or an array (h, w), (h, w, 3) or (h, w, 4) of uint8. The model stays
     in memory. Raises ConfigError that names a wrong word, the faults of decoding and of the model, and GroundFault
     where the picture to stand on cannot be used.

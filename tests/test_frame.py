@@ -165,3 +165,14 @@ def test_the_box_holds_what_can_be_seen() -> None:
     alpha.paste(200, (5, 6, 9, 11))
     alpha.putpixel((20, 2), 26)
     assert subject_box(alpha) == (5, 2, 21, 11)
+
+
+def test_a_whole_number_is_not_rounded_up() -> None:
+    """13 pixels of height, and a margin of 0.2 of 16 above and below: nine parts of five pixels."""
+    frame = Frame(aspect=(16, 9), margin=0.2)
+    assert layout((10, 13), frame).canvas == (80, 45)
+
+
+def test_the_largest_canvas_can_be_made() -> None:
+    """What the configuration lets through is no more than any picture has."""
+    assert layout((10, 10), Frame(canvas=(16_384, 16_384))).canvas == (16_384, 16_384)

@@ -45,3 +45,21 @@ def test_what_falls_outside_is_lost() -> None:
     """A shadow thrown out of the canvas is none."""
     found = shadow_of(square(), Shadow(opacity=1.0, size=0.0, offset=(0.5, 0.5)), at=(250, 250), canvas=(400, 400))
     assert found.getbbox() is None
+
+
+def test_softness_is_a_share_of_the_longer_side() -> None:
+    """A flat canvas has the same shadow of the same edge as a square one."""
+    wall, shadow = Image.new("L", (100, 400), 255), Shadow(opacity=1.0, size=0.03, offset=(0.0, 0.0))
+    tall, flat = (np.asarray(shadow_of(wall, shadow, at=(0, 0), canvas=(400, side))) for side in (400, 100))
+    assert np.array_equal(tall[50], flat[50])
+
+
+def test_a_soft_shadow_lies_where_the_hard_one_does_to_the_last_column() -> None:
+    """Whatever it is reduced by in between, also where the canvas is no multiple of that: one half is at the edge."""
+    for width in range(393, 401):
+        wall = Image.new("L", (width, 60), 255)
+        soft = shadow_of(
+            wall, Shadow(opacity=1.0, size=0.05, offset=(0.0, 0.0)), at=(width - 60, 0), canvas=(width, 60)
+        )
+        values = np.asarray(soft, float)[30]
+        assert abs(np.interp(127.5, values[:width], np.arange(width)) - (width - 60.5)) < 0.7

@@ -60,3 +60,11 @@ def test_verify_knows_the_format() -> None:
     stream = io.BytesIO(encoded(noise(8, 8), "JPEG"))
     with pytest.raises(UnknownFault):
         verify(stream, Product(kind="compare"), size=(8, 8))
+
+
+@pytest.mark.parametrize("format_", ["png", "tiff"])
+def test_verify_misses_an_opacity(format_: Literal["png", "tiff"]) -> None:
+    """A cut-out without its opacity is refused where the format would have kept a full one."""
+    stream = io.BytesIO(encoded(noise(8, 8, mode="RGB"), format_))
+    with pytest.raises(UnknownFault, match=r"not .* RGBA"):
+        verify(stream, Product(format=format_), size=(8, 8))
