@@ -155,7 +155,7 @@ def test_contain_shows_a_flat_ground_in_the_middle_too() -> None:
 def test_what_a_picture_hides_is_not_in_its_blur() -> None:
     """Where it was transparent white is blurred, and not the colour under it."""
     hidden = Picture(image=Image.new("RGB", (40, 40), (200, 0, 0)), alpha=Image.new("L", (40, 40), 0))
-    found = spread(Ground(kind="blur", blur=0.1), (40, 40), picture=hidden, pictures=[])
+    found = blurred(hidden, nowhere(hidden), share=0.1)
     assert found.getextrema() == ((255, 255),) * 3
 
 
@@ -163,15 +163,6 @@ def test_the_blur_is_a_share_of_the_longer_side() -> None:
     """A flat picture is blurred as much as a square one as wide."""
     edge = Image.new("RGB", (400, 400))
     edge.paste((255, 255, 255), (200, 0, 400, 400))
-    square, flat = (
-        np.asarray(
-            spread(
-                Ground(kind="blur", blur=0.05),
-                (400, side),
-                picture=Picture(image=edge.crop((0, 0, 400, side))),
-                pictures=[],
-            )
-        )
-        for side in (400, 100)
-    )
+    pictures = [Picture(image=edge.crop((0, 0, 400, side))) for side in (400, 100)]
+    square, flat = (np.asarray(blurred(picture, nowhere(picture), share=0.05)) for picture in pictures)
     assert np.array_equal(square[50], flat[50])
