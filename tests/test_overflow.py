@@ -119,7 +119,7 @@ def test_the_limit_on_inotify(tmp_path: Path, limit: str, sysctl: str) -> None:
         with Daemon(house, program=program) as daemon:
             daemon.ready()
             assert daemon.heard("watch.limit")[0]["sysctl"] == sysctl
-            assert sysctl in house.status()["folders"]["default"]["watch_reason"]
+            daemon.until(lambda: sysctl in house.status()["folders"]["default"]["watch_reason"])
             (house.inbox / "three/a.jpg").write_bytes(phone_photo())
             daemon.done(["three/a.jpg"])
             world.set(limit, 100)
