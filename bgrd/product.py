@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 __all__ = [
     "Anchor",
+    "Depth",
     "Fit",
     "Format",
     "Frame",
@@ -21,6 +22,7 @@ __all__ = [
 
 ProductKind = Literal["cutout", "mask", "background", "compare"]
 Format = Literal["png", "webp", "avif", "tiff", "jpeg"]
+Depth = Literal["8", "source"]
 Fit = Literal["cover", "contain", "tile"]
 Anchor = Literal["center", "top", "bottom", "left", "right", "top-left", "top-right", "bottom-left", "bottom-right"]
 
@@ -73,14 +75,16 @@ class Product:
     """One file a job gives: what it shows, how it is written, and what it is called.
 
     `level` is the encoder's effort (WebP 0..6, the others 0..9), `quality` 1..100, or None: lossless where the format
-    can be. Only a cut-out and the second half of a comparison have ground and shadow; only a cut-out and a mask have
-    more of the frame than its longest side. In `name` stands {stem} for what the source is called; None: as always.
+    can be. `depth` is the bits of a sample: 8, or 16 where the source has them and nothing is scaled or mixed. Only a
+    cut-out and the second half of a comparison have ground and shadow; only a cut-out and a mask have more of the
+    frame than its longest side. In `name` stands {stem} for what the source is called; None: as always.
     """
 
     kind: ProductKind = "cutout"
     format: Format = "png"
     level: int = 1
     quality: int | None = None
+    depth: Depth = "8"
     ground: Ground = Ground()
     shadow: Shadow | None = None
     frame: Frame = Frame()

@@ -109,14 +109,14 @@ PARTS = (
     ),
     Part(
         "Format",
-        "The same product picture in every format, read back from its file; its size is in the caption.",
+        "The same picture in every format, read back from its file; its size is in the caption.",
         (
             {"on": "white", "format": "png"},
             {"on": "white", "format": "png", "level": 9},
             {"on": "white", "format": "webp"},
             {"on": "white", "format": "webp", "quality": 60},
             {"on": "white", "format": "avif"},
-            {"on": "white", "format": "tiff"},
+            {"format": "tiff", "depth": "source"},
             {"on": "white", "format": "jpeg"},
             {"on": "white", "format": "jpeg", "quality": 20, "metadata": "none", "result_name": "{stem}-small"},
         ),

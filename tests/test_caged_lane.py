@@ -10,7 +10,8 @@ import resource
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from tests.houses.houses import House
 from tests.kernel.processes import children
 from tests.pictures.making import cmyk_profile, encoded, exif_with, grey_profile, model, noise, profile
 from tests.pictures.scenes import check_result, phone_photo
+from tests.pictures.sixteen import Rows, noisy, png16, read16, tiff16
 from tests.test_lane import Hands, built_in
 
 HOSTILE_LANE = Path(__file__).parent / "programs/hostile_lane.py"
@@ -52,6 +54,8 @@ EVERY_PRODUCT = Recipe(
         ),
         Product(kind="compare", format="webp", quality=50, level=4, frame=Frame(max_side=50)),
         Product(ground=Ground(kind="picture", fit="contain"), frame=Frame(canvas=(80, 80))),
+        Product(depth="source"),
+        Product(kind="mask", format="tiff", depth="source"),
     )
 )
 
@@ -71,6 +75,8 @@ LOADED_LATE: dict[str, tuple[str, Image.Image, dict[str, Any]]] = {
     "lzma": ("TIFF", PICTURE, {"compression": "lzma"}),
     "floats": ("TIFF", PICTURE.convert("F"), {}),
     "deep": ("PNG", PICTURE.convert("I;16"), {}),
+    "deep colour": ("PNG", PICTURE, {}),
+    "deep packed": ("TIFF", PICTURE, {}),
     "grey": ("PNG", PICTURE.convert("L"), {"icc_profile": grey_profile()}),
     "palette": ("PNG", PICTURE.convert("P"), {"transparency": 3}),
     "frames": ("GIF", PICTURE, {"save_all": True, "append_images": [noise(90, 70, seed=2)]}),
@@ -78,6 +84,10 @@ LOADED_LATE: dict[str, tuple[str, Image.Image, dict[str, Any]]] = {
     "garbage profile": ("JPEG", PICTURE, {"icc_profile": b"garbage" * 50}),
 }
 """What has a decoder, a thread pool, a writer or a table of its own, which may be loaded when it is first needed."""
+DEEP: dict[str, Callable[[Rows], bytes]] = {
+    "deep colour": png16,
+    "deep packed": partial(tiff16, compression=8, predictor=True),
+}
 
 
 @pytest.fixture(scope="module")
@@ -115,10 +125,15 @@ def test_every_format_and_product_works_in_the_cage(caged: tuple[LaneProcess, Ha
     lane, hands = caged
     kind, image, options = LOADED_LATE[name]
     data = heif(image) if kind == "HEIF" else encoded(image, kind, **options)
+    deep = DEEP.get(name)
+    data = deep(noisy(90, 70, 4)) if deep else data
     hands.load_ground(data)
     hands.expect(Loaded)
     finished, results = hands.work(data, recipe=EVERY_PRODUCT, grounds=["ground/1"])
     assert len(finished.sizes) == len(results) == len(EVERY_PRODUCT.products)
+    if deep:
+        cut, mask = (read16(path.read_bytes()) for path in results[-2:])
+        assert [[pixel[3:] for pixel in row] for row in cut] == mask
     hands.submit(data[: len(data) // 2])
     hands.go()
     hands.channel.receive()

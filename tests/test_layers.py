@@ -40,10 +40,11 @@ imaging.decode | intake.admission | models.store
 engine.starter | journal.arrivals | journal.outcomes | journal.soundness | journal.turns
 delivery.archive | delivery.notes | delivery.outbox | engine.slot | imaging.png | intake.ears | intake.scan | lock
 delivery.replace | imaging.compose | imaging.encode
-imaging.ground | imaging.matte | imaging.prepare | imaging.refine | imaging.tiff
+imaging.ground | imaging.matte | imaging.prepare | imaging.refine | imaging.strips | imaging.tiff
+imaging.deep
 engine.loading | intake.attended | intake.guard | intake.lease
 config.settings | delivery.beneath | delivery.ladder | engine.events | engine.listener | engine.process
-engine.supply | imaging.frame | imaging.shadow | imaging.strips
+engine.supply | imaging.frame | imaging.shadow
 config.delivery | config.edge | config.intake | config.output | engine.verdict | imaging.damage | models.session
 imaging.foreground
 config.table | imaging.complete | intake.protocol | intake.settle | intake.watch | journal.ledger | journal.patience

@@ -16,6 +16,7 @@ from tests.houses.daemons import Daemon
 from tests.houses.houses import House
 from tests.pictures.making import encoded
 from tests.pictures.scenes import phone_photo, photo
+from tests.pictures.sixteen import png16, read16
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -88,6 +89,40 @@ def test_every_product_of_one_picture(tmp_path: Path) -> None:
         assert alone.tobytes() == stage.tobytes()
     assert stage.getpixel((0, 0)) == (0, 0, 200)
     assert np.asarray(stage)[-1].max(axis=1).max() > 0
+
+
+def test_sixteen_bits_through_the_daemon_and_by_hand(tmp_path: Path) -> None:
+    """A folder that asks for the depth of its sources gets it bit for bit, and `bgrd once` gives the same pixels.
+
+    A comparison beside them keeps 8 bits, as does what comes from a photo of 8.
+    """
+    house = House(tmp_path / "house").folders()
+    house.configure(f'{FOLDER}depth = "source"\nproducts = ["cutout", "mask", "compare"]\n')
+    shown = np.asarray(photo(72, 54).convert("RGB"), int)
+    values = shown * 256 + np.random.default_rng(4).integers(0, 256, shown.shape)
+    rows = [[tuple(pixel) for pixel in row] for row in values.tolist()]
+    with Daemon(house) as daemon:
+        (house.inbox / "a.png").write_bytes(png16(rows))
+        (house.inbox / "b.png").write_bytes(encoded(photo(72, 54), "PNG"))
+        events = daemon.done({"a.png", "b.png"})
+        assert daemon.stop() == 0
+    assert events["a.png"]["notes"] == ["Reduced from 16 to 8 bits."]
+    assert "notes" not in events["b.png"] or not events["b.png"]["notes"]
+    found = house.results()
+    cut, mask = (read16(found[name].read_bytes()) for name in ("a.png", "a.mask.png"))
+    opacities = [pixel[3] for row in cut for pixel in row]
+    assert {0, 65_535} <= set(opacities)
+    assert opacities == [pixel[0] for row in mask for pixel in row]
+    flat = [pixel for row in rows for pixel in row]
+    assert [pixel for row in cut for pixel in row] == [
+        (*own, opacity) if opacity else (0, 0, 0, 0) for own, opacity in zip(flat, opacities, strict=True)
+    ]
+    (house.home / "a.png").write_bytes(png16(rows))
+    flags = ("--depth", "source", "--format", "tiff", "--trim", "--aspect", "1:1")
+    assert house.run("once", house.home / "a.png", "-o", house.home / "once", *flags).returncode == 0
+    alone = read16((house.home / "once/a.tiff").read_bytes())
+    assert len(alone) == len(alone[0])
+    assert {pixel for row in alone for pixel in row} - {(0, 0, 0, 0)} <= {pixel for row in cut for pixel in row}
 
 
 @pytest.mark.long

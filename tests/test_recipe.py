@@ -57,6 +57,9 @@ def product(tmp_path: Path, text: str) -> Product:
         ("max_side = 2048", Product(frame=Frame(max_side=2048))),
         ('format = "tiff"\nlevel = 9\nquality = 5', Product(format="tiff", level=9)),
         ('format = "avif"\nquality = 70', Product(format="avif", quality=70)),
+        ('format = "tiff"\ndepth = "source"', Product(format="tiff", depth="source")),
+        ('products = ["mask"]\nformat = "avif"\ndepth = "source"', Product(kind="mask", depth="source")),
+        ('products = ["compare"]\ndepth = "source"\nformat = "webp"', Product(kind="compare", format="webp")),
         (
             'format = "jpeg"\non = "black"\nquality = 80',
             Product(format="jpeg", quality=80, ground=Ground(kind="colour", colour=(0, 0, 0))),
@@ -124,6 +127,13 @@ def test_what_a_format_cannot_hold_is_png(tmp_path: Path) -> None:
     ("keys", "told"),
     [
         ('format = "jpeg"', '.on: must be a colour, "blur" or a picture for jpeg, which has no transparency'),
+        (
+            'depth = "source"\nformat = "webp"',
+            '.depth: must be "8" for webp: only png and tiff are written with 16 bits',
+        ),
+        (f'{PRODUCT}kind = "cutout"\ndepth = "source"\nformat = "avif"', '.product[0].depth: must be "8" for avif'),
+        (f'{PRODUCT}kind = "compare"\ndepth = "source"', '.product[0].depth: must be "8" for a compare'),
+        ('depth = "16"', ".depth: must be '8' or 'source', is '16'"),
         (f'{PRODUCT}kind = "mask"\nformat = "jpeg"', ".product[0].format: must be png, webp or tiff for a mask"),
         (f'{PRODUCT}kind = "mask"\nformat = "avif"', ".product[0].format: must be png, webp or tiff for a mask"),
         (f'{PRODUCT}kind = "background"\nformat = "jpeg"', ".product[0].format: must be png, webp or tiff for a"),
@@ -227,6 +237,11 @@ def test_a_product_in_words(tmp_path: Path) -> None:
     made = recipe(
         tmp_path, 'on = "/a.jpg"\nshadow = 0.5\naspect = "4:5"\nmax_side = 900\nproducts = ["compare", "cutout"]'
     )
+    deep = recipe(tmp_path, 'depth = "source"\nproducts = ["cutout", "compare"]')
+    assert [described(each, deep) for each in deep.products] == [
+        "cutout as png in the depth of the source",
+        "compare as png",
+    ]
     assert [described(each, made) for each in made.products] == [
         "compare as png on /a.jpg, with a shadow, at most 900 pixels long",
         "cutout as png on /a.jpg, with a shadow, 4:5, at most 900 pixels long",

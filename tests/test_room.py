@@ -8,6 +8,7 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
+from random import Random
 from typing import cast
 
 import pytest
@@ -16,8 +17,9 @@ from pillow_heif import HeifImageFile, from_bytes, from_pillow
 
 from bgrd.engine.capacity import LANE_BYTES
 from bgrd.imaging.room import has_room, most_bytes, rarer
-from tests.pictures.making import encoded
+from tests.pictures.making import encoded, png_of_size
 from tests.pictures.scenes import photo
+from tests.pictures.sixteen import noisy, tiff16
 
 REPOSITORY = Path(__file__).parent.parent
 CRAMPED = """
@@ -26,12 +28,13 @@ import pillow_heif
 from bgrd.errors import Fault
 from bgrd.imaging.decode import decode
 data = open(sys.argv[1], "rb").read()
+deep = sys.argv[1].endswith("/deep")
 for allowed in map(int, sys.argv[2:]):
     if os.fork() == 0:
         now = int(open("/proc/self/status").read().partition("VmData:")[2].split()[0]) * 1024
         resource.setrlimit(resource.RLIMIT_DATA, (now + allowed, resource.RLIM_INFINITY))
         try:
-            decode(data, max_pixels=10**9)
+            decode(data, max_pixels=10**9, deep=deep)
         except Fault as fault:
             print(fault.kind, flush=True)
         else:
@@ -55,6 +58,9 @@ def test_asking_takes_nothing() -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
 
 
+DEEP = ["deep PNG", "deep TIFF"]
+
+
 def large(name: str) -> bytes:
     """Make a picture of a million pixels by a writer, with the options that take its reader the most memory."""
     image = photo(200, 150).resize((1200, 900))
@@ -69,6 +75,10 @@ def large(name: str) -> bytes:
             return encoded(image, "TIFF", compression="tiff_lzw", tiffinfo={278: 900})
         case "lossless":
             return encoded(image, "WEBP", lossless=True, quality=0, method=0)
+        case "deep PNG":
+            return png_of_size(1200, 900, bits=16, colour_type=6, rows=(b"\0" + Random(1).randbytes(9600)) * 900)
+        case "deep TIFF":
+            return tiff16([noisy(1200, 1, 4)[0]] * 900, compression=8)
         case "RGBA":
             return encoded(image.convert("RGBA"), "PNG", compress_level=1)
         case _:
@@ -77,15 +87,17 @@ def large(name: str) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "name", ["JPEG", "progressive", "PNG", "RGBA", "WEBP", "lossless", "AVIF", "HEIF", "one strip", "BMP", "GIF"]
+    "name",
+    ["JPEG", "progressive", "PNG", "RGBA", "WEBP", "lossless", "AVIF", "HEIF", "one strip", "BMP", "GIF", *DEEP],
 )
 def test_a_shortage_is_never_called_damage(name: str, tmp_path: Path) -> None:
     """A good picture that gets too little memory is a matter of memory, at whatever step its decoder runs short."""
     data = large(name)
-    (tmp_path / "picture").write_bytes(data)
+    picture = tmp_path / ("deep" if name.startswith("deep") else "picture")
+    picture.write_bytes(data)
     most = most_bytes((1200, 900), {"lossless": "WEBP"}.get(name, name))
     allowed = [str(int(share * most)) for share in (0.02, 0.15, 0.3, 0.5, 0.7)]
-    command = [sys.executable, "-c", CRAMPED, str(tmp_path / "picture"), *allowed]
+    command = [sys.executable, "-c", CRAMPED, str(picture), *allowed]
     said = subprocess.run(command, capture_output=True, text=True, check=True, cwd=REPOSITORY).stdout.split()
     assert len(said) == len(allowed)
     assert set(said) <= {"memory", "done"}, said

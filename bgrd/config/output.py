@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from bgrd.config.table import Table, some
 from bgrd.config.values import aspect_of, canvas_of, ground_of
 from bgrd.job import Metadata
-from bgrd.product import Anchor, Fit, Format, ProductKind
+from bgrd.product import Anchor, Depth, Fit, Format, ProductKind
 
 __all__ = ["OutputOptions", "ProductOptions", "ProductTable"]
 
@@ -135,6 +135,11 @@ class ProductOptions(Table):
         description='1 to 100, or "auto": lossless in png, webp and tiff, 90 in jpeg, 85 in avif (which is never '
         "lossless here). Masks are always lossless.",
         json_schema_extra={"word": "auto"},
+    )
+    depth: Depth = Field(
+        default="8",
+        description='Bits a sample, "8" or "source": 16 where the photo has 16 (PNG, TIFF) and nothing is scaled or '
+        "mixed. For png and tiff.",
     )
     result_name: Annotated[str | None, AfterValidator(_template)] = Field(
         default=None,

@@ -11,7 +11,7 @@ from bgrd.config.settings import Options
 from bgrd.config.values import colour_of
 from bgrd.errors import ConfigError
 from bgrd.job import Recipe
-from bgrd.product import Format, Frame, Ground, Product, ProductKind, Shadow, product_name
+from bgrd.product import Depth, Format, Frame, Ground, Product, ProductKind, Shadow, product_name
 
 __all__ = ["described", "recipe_of"]
 
@@ -65,6 +65,8 @@ def described(product: Product, recipe: Recipe) -> str:
     words = [f"{product.kind} as {product.format}"]
     if product.quality is not None:
         words[0] += f" of quality {product.quality}"
+    if product.depth == "source":
+        words[0] += " in the depth of the source"
     if product.kind in {"cutout", "compare"}:
         match ground.kind:
             case "colour":
@@ -114,6 +116,7 @@ def _product(wanted: _Wanted, model: str, folder: str, grounds: list[Path]) -> P
         format=written,
         level=options.level,
         quality=options.quality if lossy else None,
+        depth=_depth(wanted, written),
         ground=_ground(options, grounds) if wanted.kind in {"cutout", "compare"} else Ground(),
         shadow=_shadow(options) if wanted.kind in {"cutout", "compare"} else None,
         frame=_frame(wanted.kind, options),
@@ -139,6 +142,17 @@ def _format(wanted: _Wanted) -> Format:
             raise wanted.refuse("format", f"must be png, webp or tiff for a {kind}, which {format_} cannot hold")
         return "png"
     return format_
+
+
+def _depth(wanted: _Wanted, written: Format) -> Depth:
+    """Give the depth of a product; a comparison, which is scaled, leaves an inherited one out. Raises ConfigError."""
+    if wanted.options.depth == "8" or (wanted.kind == "compare" and "depth" not in wanted.own):
+        return "8"
+    if wanted.kind == "compare":
+        raise wanted.refuse("depth", 'must be "8" for a compare, which is put together from scaled pictures')
+    if written not in {"png", "tiff"}:
+        raise wanted.refuse("depth", f'must be "8" for {written}: only png and tiff are written with 16 bits')
+    return wanted.options.depth
 
 
 def _refuse_misfits(wanted: _Wanted, written: Format) -> None:

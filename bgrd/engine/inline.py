@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bgrd.engine.pipeline import MAX_PIXELS, cleaned, load_ground, opacity, subject
 from bgrd.engine.supply import ground_fault
-from bgrd.errors import Fault
+from bgrd.errors import ConfigError, Fault
 from bgrd.imaging.compose import compose
 from bgrd.imaging.given import Given, Made, taken
 from bgrd.imaging.picture import Picture
@@ -25,9 +25,12 @@ def cut_out(image: Given, recipe: Recipe | None = None, *, models_directory: Pat
 
     Takes a Pillow image, a file's bytes, a path, or an array (h, w), (h, w, 3) or (h, w, 4) of uint8. The model is
     the built-in one, or lies in `models_directory`, and stays in memory. Raises the faults of decoding and of the
-    model, and GroundFault.
+    model, GroundFault, and ConfigError where the product is to have the depth of its source.
     """
     recipe = recipe or Recipe()
+    if recipe.products[0].depth == "source":
+        message = 'depth: must be "8" here, as a Pillow image has no colour of 16 bits; files can have it'
+        raise ConfigError(message)
     session = _session(recipe.model, models_directory)
     picture = taken(image, max_pixels=MAX_PIXELS)
     tensor = prepare(picture.image, session.spec, alpha=picture.alpha, dtype=session.element_type)

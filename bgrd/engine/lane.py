@@ -187,8 +187,9 @@ class Lane:
         self._stage = "verify"
         started = time.perf_counter()
         written = []
-        for file, product, size in zip(files, Recipe.from_json(work.recipe).products, report.sizes, strict=True):
-            verify(file, product, size=size)
+        products = Recipe.from_json(work.recipe).products
+        for file, product, size, bits in zip(files, products, report.sizes, report.depths, strict=True):
+            verify(file, product, size=size, bits=bits)
             file.seek(0)
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             written.append((file.tell(), sha256))

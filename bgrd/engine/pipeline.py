@@ -19,6 +19,7 @@ from bgrd.errors import MemoryFault, ModelFault, UnknownFault
 from bgrd.imaging.compose import compose, whole_opacity
 from bgrd.imaging.decode import decode
 from bgrd.imaging.decode import preload as preload_decoders
+from bgrd.imaging.deep import REDUCED, Deepened, deepened
 from bgrd.imaging.encode import encode
 from bgrd.imaging.foreground import foreground
 from bgrd.imaging.frame import Box, subject_box
@@ -58,7 +59,10 @@ MAX_PIXELS = 250_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What became of a picture: its upright size, notes, seconds per stage, bytes and size in pixels per product."""
+    """What became of a picture: its upright size, notes, seconds per stage.
+
+    Per product its bytes, size in pixels and bits a sample (`depths`).
+    """
 
     width: int
     height: int
@@ -67,6 +71,7 @@ class Report:
     times: dict[str, float]
     products: tuple[int, ...]
     sizes: tuple[tuple[int, int], ...]
+    depths: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +115,7 @@ def process(
         max_pixels=max_pixels,
         accept_holes=accept_holes,
         hole_at=hole_at,
+        deep=any(product.depth == "source" for product in recipe.products),
     )
     try:
         with _timed(begun.times, "infer"):
@@ -129,11 +135,12 @@ def begin(
     max_pixels: int,
     accept_holes: bool = False,
     hole_at: int | None = None,
+    deep: bool = False,
 ) -> Begun:
-    """Decode and prepare: all that comes before the model."""
+    """Decode and prepare: all that comes before the model. `deep` keeps what 16 bits have beside 8."""
     times: dict[str, float] = {}
     with _timed(times, "decode"):
-        picture = decode(data, max_pixels=max_pixels, accept_holes=accept_holes, hole_at=hole_at)
+        picture = decode(data, max_pixels=max_pixels, accept_holes=accept_holes, hole_at=hole_at, deep=deep)
     passed("lane.decoded")
     with _timed(times, "prepare"), _memory():
         tensor = prepare(picture.image, spec, alpha=picture.alpha, dtype=element_type)
@@ -162,6 +169,7 @@ def finish(
     alpha = opacity(picture, outputs, recipe=recipe, spec=spec, times=times)
     with _timed(times, "matte"), _memory():
         box, notes = subject(picture, alpha, recipe.products)
+        deep, shallow = _deep_ones(picture, alpha, recipe, box)
     passed("lane.matted")
     patches = cleaned(picture, alpha, recipe=recipe, times=times)
     bytes_written: list[int] = []
@@ -169,8 +177,10 @@ def finish(
     last = max((i for i, product in enumerate(recipe.products) if product.kind != "mask"), default=-1)
     for index, product in enumerate(recipe.products):
         with _timed(times, "compose"), _memory():
-            image = compose(
-                picture, alpha, product, subject=box, grounds=grounds, cleaned=patches, consume=index == last
+            # What is written in 16 bits needs the picture's pixels as they are.
+            consume = index == last and picture.deep is None
+            image = deep.get(index) or compose(
+                picture, alpha, product, subject=box, grounds=grounds, cleaned=patches, consume=consume
             )
         passed("lane.composed")
         with _timed(times, "encode"):
@@ -195,11 +205,30 @@ def finish(
         width=width,
         height=height,
         format=picture.format,
-        notes=(*picture.notes, *notes),
+        notes=(*picture.notes, *notes, *shallow),
         times=times,
         products=tuple(bytes_written),
         sizes=tuple(sizes),
+        depths=tuple(16 if index in deep else 8 for index in range(len(recipe.products))),
     )
+
+
+def _deep_ones(
+    picture: Picture, alpha: Image.Image, recipe: Recipe, box: Box | None
+) -> tuple[dict[int, Deepened], list[str]]:
+    """Give the results of 16 bits by their place in the recipe, and notes on those that have fewer than the source."""
+    made: dict[int, Deepened] = {}
+    notes: list[str] = []
+    for index, product in enumerate(recipe.products if picture.deep is not None else ()):
+        if product.depth == "8":
+            notes.append(REDUCED)
+            continue
+        found = deepened(picture, alpha, product, subject=box, cleaned=recipe.clean_colours)
+        if isinstance(found, Deepened):
+            made[index] = found
+        else:
+            notes.append(f"The {product.kind} has 8 bits a sample, not 16: {found}.")
+    return made, list(dict.fromkeys(notes))
 
 
 def subject(picture: Picture, alpha: Image.Image, products: Sequence[Product]) -> tuple[Box | None, tuple[str, ...]]:

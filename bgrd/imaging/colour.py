@@ -23,12 +23,16 @@ _WITH_ALPHA = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coloured:
-    """A picture as RGB, its opacity (None: opaque everywhere), its RGB profile and what was done to it."""
+    """A picture as RGB, its opacity (None: opaque everywhere), its RGB profile and what was done to it.
+
+    `converted` says that its colours are those of another space than the file's.
+    """
 
     image: Image.Image
     alpha: Image.Image | None
     icc: bytes | None
     notes: tuple[str, ...]
+    converted: bool
 
 
 def to_rgb(image: Image.Image, *, icc: bytes | None, bits: int) -> Coloured:
@@ -46,8 +50,20 @@ def to_rgb(image: Image.Image, *, icc: bytes | None, bits: int) -> Coloured:
     space = _space(icc)
     if icc and space is None:
         notes.append("The colour profile is damaged and was ignored.")
-    image, kept = _to_srgb(image, icc, space=space, notes=notes)
-    return Coloured(image=image, alpha=_or_none(alpha), icc=icc if kept else None, notes=tuple(notes))
+    profile = _source_profile(image, icc, space)
+    if profile is not None:
+        kept = False
+        image = _transformed(image, *profile, notes=notes)
+    else:
+        kept = space == "RGB" and image.mode != "CMYK"
+        image = _untransformed(image, icc, space, notes=notes)
+    return Coloured(
+        image=image,
+        alpha=_or_none(alpha),
+        icc=icc if kept else None,
+        notes=tuple(notes),
+        converted=profile is not None,
+    )
 
 
 def between_profiles(image: Image.Image, icc: bytes | None, wanted: bytes | None) -> Image.Image:
@@ -149,37 +165,35 @@ def _space(icc: bytes | None) -> str | None:
         return None
 
 
-def _to_srgb(
-    image: Image.Image,
-    icc: bytes | None,
-    *,
-    space: str | None,
-    notes: list[str],
-) -> tuple[Image.Image, bool]:
-    """Give the picture as RGB, and whether its profile still belongs to it."""
+def _source_profile(
+    image: Image.Image, icc: bytes | None, space: str | None
+) -> tuple[ImageCms.ImageCmsProfile, str] | None:
+    """Give the profile by which the picture has to be converted, and its name; None where it may stay as it is."""
     wanted = {"L": "GRAY", "CMYK": "CMYK", "LAB": "Lab"}.get(image.mode)
     if image.mode == "LAB":
-        return _transformed(
-            image, ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")), notes=notes, name="Lab"
-        ), False
+        return ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")), "Lab"
     if icc and space == wanted and wanted is not None:
-        return _transformed(image, ImageCms.ImageCmsProfile(io.BytesIO(icc)), notes=notes, name=wanted), False
+        return ImageCms.ImageCmsProfile(io.BytesIO(icc)), wanted
     if icc and image.mode == "RGB" and space == "RGB" and len(icc) > _MOST_PROFILE_BYTES:
-        return _transformed(image, ImageCms.ImageCmsProfile(io.BytesIO(icc)), notes=notes, name="RGB"), False
+        return ImageCms.ImageCmsProfile(io.BytesIO(icc)), "RGB"
+    return None
+
+
+def _untransformed(image: Image.Image, icc: bytes | None, space: str | None, *, notes: list[str]) -> Image.Image:
+    """Give the picture as RGB without a look at its profile."""
     if image.mode == "CMYK":
         notes.append("CMYK without a usable profile: the colours are approximate.")
-        return image.convert("RGB"), False
-    if icc and space not in {"RGB", None}:
+    elif icc and space not in {"RGB", None}:
         notes.append(f"The colour profile is for {space}, not for this picture, and was ignored.")
-    return (image if image.mode == "RGB" else image.convert("RGB")), space == "RGB"
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _transformed(
     image: Image.Image,
     profile: ImageCms.ImageCmsProfile,
+    name: str,
     *,
     notes: list[str],
-    name: str,
 ) -> Image.Image:
     """Convert to sRGB by a profile, or without it where it cannot be used."""
     try:

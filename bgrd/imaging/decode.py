@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import importlib.util
 import io
-import math
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
 
-from PIL import ExifTags, Image, features
+from PIL import Image, features
 from PIL.AvifImagePlugin import AvifImageFile
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
@@ -28,8 +27,9 @@ from bgrd.imaging import complete, jpeg, png, tiff
 from bgrd.imaging.colour import to_rgb
 from bgrd.imaging.complete import sniff
 from bgrd.imaging.damage import Suspicion, judged
-from bgrd.imaging.metadata import BROKEN_METADATA, MOST_EXIF_BYTES, kept_exif
-from bgrd.imaging.picture import Picture
+from bgrd.imaging.deep import REDUCED, bits_of, low_bytes
+from bgrd.imaging.metadata import orientation_and_exif, resolution
+from bgrd.imaging.picture import Deep, Picture
 from bgrd.imaging.room import rarer
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 __all__ = ["decode", "from_image", "preload", "read_back", "sniff"]
 
 _HEAD_BYTES = 64
-_MOST_DPI = 100_000.0
 _HOLES = "The file has holes of zeros: part of the picture may be wrong."
 _SPARSE = "Parts of the file were never written: they count as zeros."
 
@@ -75,11 +74,14 @@ class _Source:
     size: tuple[int, int] | None = None
     end: int | None = None
     plain: bool = False
+    low: Image.Image | None = None
     notes: list[str] = field(default_factory=list)
 
 
-def decode(data: bytes, *, max_pixels: int, accept_holes: bool = False, hole_at: int | None = None) -> Picture:
-    """Decode the first image of a file: upright, RGB, 8 bits, opacity apart.
+def decode(
+    data: bytes, *, max_pixels: int, accept_holes: bool = False, hole_at: int | None = None, deep: bool = False
+) -> Picture:
+    """Decode the first image of a file: upright, RGB, 8 bits, opacity apart; `deep` keeps low bytes beside them.
 
     `hole_at` is where the file system says that the first part begins that was never written. `accept_holes` takes a
     file that decodes in spite of that, or of zeros where data should be, and notes it. Raises InputFault (no picture,
@@ -90,7 +92,7 @@ def decode(data: bytes, *, max_pixels: int, accept_holes: bool = False, hole_at:
         source = _examined(data, accept_holes=accept_holes, max_pixels=max_pixels)
         if hole_at is not None and hole_at < (source.end or len(data)):
             _hole(source.notes, accept=accept_holes, plain=source.plain)
-        return _picture(_opened(source, max_pixels, suspicion), source)
+        return _picture(_opened(source, max_pixels, suspicion, deep=deep), source)
 
 
 def preload() -> None:
@@ -99,12 +101,13 @@ def preload() -> None:
         _heif_reader()
 
 
-def read_back(stream: BinaryIO, format: Format) -> Image.Image:  # noqa: A002 - the word for it everywhere here
-    """Decode to the last pixel what was written in this format. Raises what Pillow does."""
+def read_back(stream: BinaryIO, format: Format) -> tuple[Image.Image, int]:  # noqa: A002 - the word for it everywhere
+    """Decode to the last pixel what was written, and say how many bits a sample has. Raises what Pillow does."""
     # libtiff would be given the descriptor, and a lane may not do with it what that does.
     image = _READERS[format.upper()](io.BytesIO(stream.read()) if format == "tiff" else stream)
+    bits = bits_of(image)
     image.load()
-    return image
+    return image, bits
 
 
 def from_image(image: Image.Image, *, max_pixels: int) -> Picture:
@@ -179,14 +182,15 @@ def _recognised(data: bytes) -> str:
     return name
 
 
-def _opened(source: _Source, max_pixels: int, suspicion: Suspicion) -> Image.Image:
+def _opened(source: _Source, max_pixels: int, suspicion: Suspicion, *, deep: bool) -> Image.Image:
     """Read the header, check the pixel count, then decode."""
     if source.size:
         _check_size(source.size, max_pixels)
         suspicion.expect(source.size, source.name)
     image = _reader(source.name)(io.BytesIO(source.data))
     _check_size(image.size, max_pixels)
-    kind = rarer(source.name, mode=image.mode, info=image.info)
+    deep = deep and source.bits == 16 and source.name in {"PNG", "TIFF"}
+    kind = f"deep {source.name}" if deep else rarer(source.name, mode=image.mode, info=image.info)
     suspicion.expect(image.size, source.name, kind=kind)
     if source.name in {"WEBP", "AVIF"} and getattr(image, "is_animated", False):
         source.notes.append("The first frame of an animation.")
@@ -198,6 +202,12 @@ def _opened(source: _Source, max_pixels: int, suspicion: Suspicion) -> Image.Ima
     if source.name == "PNG" and _may_lack_rows(image) and png.lacks_rows(source.data):
         message = "The PNG file is damaged: it has fewer rows than its size says."
         raise InputFault(message)
+    if deep:
+        found = low_bytes(_reader(source.name)(io.BytesIO(source.data)))
+        if isinstance(found, str):
+            source.notes.append(f"The results have 8 bits a sample, not 16: {found}.")
+        else:
+            source.low = found
     return image
 
 
@@ -243,48 +253,39 @@ def _check_size(size: tuple[int, int], max_pixels: int) -> None:
 def _picture(image: Image.Image, source: _Source) -> Picture:
     """Turn upright, bring to RGB and gather what belongs to the picture."""
     icc = source.icc if source.name == "PNG" else _profile(image)
-    dpi = _dpi(image)
-    orientation, exif = _exif(image, source.notes)
+    dpi = resolution(image)
+    orientation, exif = orientation_and_exif(image, source.notes)
+    key = image.info.get("transparency")
     if orientation in _UPRIGHT:
+        if source.low is not None:
+            source.low = source.low.transpose(_UPRIGHT[orientation])
         image = image.transpose(_UPRIGHT[orientation])
         dpi = (dpi[1], dpi[0]) if dpi and orientation >= 5 else dpi
     coloured = to_rgb(image, icc=icc, bits=source.bits)
+    deep = _deep(source, key, converted=coloured.converted)
     return Picture(
         image=coloured.image,
         alpha=coloured.alpha,
         icc=coloured.icc,
         exif=exif,
         dpi=dpi,
+        deep=deep,
         format=source.name,
-        notes=(*source.notes, *coloured.notes),
+        notes=(*source.notes, *(note for note in coloured.notes if deep is None or note != REDUCED)),
     )
+
+
+def _deep(source: _Source, key: object, *, converted: bool) -> Deep | None:
+    """Give the low bytes where the high ones are the picture's; else note why not."""
+    if source.low is None:
+        return None
+    if converted:
+        source.notes.append("The results have 8 bits a sample, not 16: its colours had to be converted.")
+        return None
+    keys = (key,) if isinstance(key, int) else key
+    return Deep(low=source.low, key=keys if isinstance(keys, tuple) else None)
 
 
 def _profile(image: Image.Image) -> bytes | None:
     icc = image.info.get("icc_profile")
     return icc if isinstance(icc, bytes) else None
-
-
-def _dpi(image: Image.Image) -> tuple[float, float] | None:
-    """Give the resolution where it is two sensible numbers."""
-    try:
-        across, down = (float(part) for part in image.info["dpi"])
-    except BROKEN_METADATA:
-        return None
-    sensible = all(math.isfinite(part) and 0.0 < part <= _MOST_DPI for part in (across, down))
-    return (across, down) if sensible else None
-
-
-def _exif(image: Image.Image, notes: list[str]) -> tuple[int, bytes | None]:
-    """Read the orientation and the EXIF block that may be kept; garbage is ignored with a note."""
-    try:
-        exif = image.getexif()
-        orientation = exif.get(ExifTags.Base.Orientation)
-        excessive = len(image.info.get("exif") or b"") > MOST_EXIF_BYTES
-        kept = None if excessive else kept_exif(exif)
-        if excessive:
-            notes.append("The EXIF block is larger than any camera's and was left out.")
-    except BROKEN_METADATA:
-        notes.append("The EXIF block is damaged and was ignored.")
-        return 1, None
-    return (orientation if isinstance(orientation, int) else 1), kept

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import AvifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin, features
 
 from bgrd.errors import InputFault, MemoryFault, UnknownFault
+from bgrd.imaging.deep import Deepened, samples
 from bgrd.imaging.metadata import without_location
 from bgrd.imaging.room import has_room, most_bytes
 from bgrd.imaging.strips import write_tiff
@@ -74,7 +75,7 @@ def missing_encoder(format: Format) -> str:  # noqa: A002 - the word for it ever
 
 
 def encode(
-    image: Image.Image,
+    image: Image.Image | Deepened,
     stream: BinaryIO,
     product: Product,
     *,
@@ -96,15 +97,16 @@ def encode(
         kept = without_location(exif) if exif and metadata == "no-location" else exif
         options |= {"exif": kept} if kept and _holds(product.format, kept) else {}
         options |= {"dpi": dpi} if dpi and product.format in {"png", "tiff", "jpeg"} else {}
-    # Pillow would write what a picture's `info` says where an option is absent.
-    image.info.clear()
+    if isinstance(image, Image.Image):
+        # Pillow would write what a picture's `info` says where an option is absent.
+        image.info.clear()
     try:
         _write(image, stream, product, options)
     except MemoryError as error:
         raise MemoryFault(_SHORT) from error
     except (OSError, ValueError, RuntimeError) as error:
         # An encoder that gets no memory says that it failed. What the stream raises has a number.
-        if getattr(error, "errno", None) is not None or has_room(_most_bytes(image, product)):
+        if getattr(error, "errno", None) is not None or has_room(_most_bytes(image.size, product)):
             raise
         raise MemoryFault(_SHORT) from error
 
@@ -114,30 +116,30 @@ def _holds(format: Format, exif: bytes) -> bool:  # noqa: A002 - as above
     return format != "jpeg" or len(exif) <= _MOST_SEGMENT_BYTES
 
 
-def _write(image: Image.Image, stream: BinaryIO, product: Product, options: dict[str, Any]) -> None:
+def _write(image: Image.Image | Deepened, stream: BinaryIO, product: Product, options: dict[str, Any]) -> None:
     most = _MOST_SIDES.get(product.format, 2**31)
     if max(image.size) > most:
         name = _NAMES[product.format]
         message = (
-            f"{name} holds at most {most} pixels a side; this result is {image.width} x {image.height}: "
+            f"{name} holds at most {most} pixels a side; this result is {image.size[0]} x {image.size[1]}: "
             "set max_side, or another format."
         )
         raise InputFault(message)
     if missing := missing_encoder(product.format):
         raise UnknownFault(missing)
-    if product.format == "avif" and not has_room(_most_bytes(image, product)):
+    if product.format == "avif" and not has_room(_most_bytes(image.size, product)):
         raise MemoryFault(_SHORT)  # its encoder would end the process somewhere in the middle
     if product.format == "tiff":
         write_tiff(image, stream, product.level, options)
-    elif product.format == "png" and product.level <= _QUICK_LEVEL:
+    elif isinstance(image, Deepened) or (product.format == "png" and product.level <= _QUICK_LEVEL):
         _write_png(image, stream, product.level, options)
     else:
         image.save(cast("BinaryIO", _Sink(stream)), format=_FORMATS[product.format], **options, **_options(product))
 
 
-def _most_bytes(image: Image.Image, product: Product) -> int:
+def _most_bytes(size: tuple[int, int], product: Product) -> int:
     full = "full " if product.format == "avif" and (product.quality or 0) >= _FULL_COLOUR else ""
-    return most_bytes(image.size, f"new {full}{product.format}")
+    return most_bytes(size, f"new {full}{product.format}")
 
 
 def _options(product: Product) -> dict[str, Any]:
@@ -167,10 +169,11 @@ def _options(product: Product) -> dict[str, Any]:
             return {"compress_level": product.level}
 
 
-def _write_png(image: Image.Image, stream: BinaryIO, level: int, options: dict[str, Any]) -> None:
+def _write_png(image: Image.Image | Deepened, stream: BinaryIO, level: int, options: dict[str, Any]) -> None:
     """Write a PNG band by band; the compressed file never stands in memory. Source: PNG specification, 5 to 11."""
+    bits = 16 if isinstance(image, Deepened) else 8
     stream.write(b"\x89PNG\r\n\x1a\n")
-    _write_chunk(stream, b"IHDR", struct.pack(">IIBBBBB", *image.size, 8, _COLOUR_TYPES[image.mode], 0, 0, 0))
+    _write_chunk(stream, b"IHDR", struct.pack(">IIBBBBB", *image.size, bits, _COLOUR_TYPES[image.mode], 0, 0, 0))
     if icc := options.get("icc_profile"):
         _write_chunk(stream, b"iCCP", b"ICC Profile\0\0" + zlib.compress(icc))
     if dpi := options.get("dpi"):
@@ -185,14 +188,16 @@ def _write_png(image: Image.Image, stream: BinaryIO, level: int, options: dict[s
     _write_chunk(stream, b"IEND", b"")
 
 
-def _filtered(image: Image.Image) -> Iterator[NDArray[np.uint8]]:
+def _filtered(image: Image.Image | Deepened) -> Iterator[NDArray[np.uint8]]:
     """Yield bands of rows, each row less the one above it and led by its filter's number."""
     width, height = image.size
-    row_bytes = width * len(image.getbands())
+    row_bytes = width * len(image.mode) * (2 if isinstance(image, Deepened) else 1)
     above = np.zeros((1, row_bytes), np.uint8)
     rows = max(1, _BAND_BYTES // row_bytes)
     for top in range(0, height, rows):
-        pixels = np.asarray(image.crop((0, top, width, min(height, top + rows)))).reshape(-1, row_bytes)
+        found = samples(image, top, min(height, top + rows))
+        # Of 16 bits the high byte comes first.
+        pixels = np.ascontiguousarray(found, found.dtype.newbyteorder(">")).view(np.uint8).reshape(-1, row_bytes)
         band = np.empty((pixels.shape[0], row_bytes + 1), np.uint8)
         band[:, 0] = _FILTER_UP
         np.subtract(pixels[:1], above, out=band[:1, 1:])

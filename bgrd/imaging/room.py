@@ -13,7 +13,16 @@ import numpy as np
 
 __all__ = ["has_room", "most_bytes", "rarer"]
 
-_BYTES_PER_PIXEL = {"WEBP": 18, "AVIF": 14, "HEIF": 8.5, "deep HEIF": 10.5, "full HEIF": 15, "deep full HEIF": 23}
+_BYTES_PER_PIXEL = {
+    "WEBP": 18,
+    "AVIF": 14,
+    "HEIF": 8.5,
+    "deep HEIF": 10.5,
+    "full HEIF": 15,
+    "deep full HEIF": 23,
+    "deep PNG": 15,
+    "deep TIFF": 18,
+}
 _BYTES_PER_NEW_PIXEL = {"new webp": 33, "new avif": 29, "new full avif": 42, "new jpeg": 8, "new tiff": 8, "new png": 8}
 """What encoding takes at most beside the picture, measured at 12 million pixels with noise and its file, rounded up.
 
@@ -26,6 +35,7 @@ _BYTES_PER_PIXEL_ELSE = 12
 HEIF as phones write it 7.2 at 24 and 48 million without its file; with a colour at every pixel 10.4, with opacity 9.9.
 At 6 million, where the first takes 6.3: of more than 8 bits 8; both 13.5; a colour at every pixel and more than 8 bits
 15.6, with opacity 21.2.
+PNG and TIFF whose low bytes are kept (deep), with opacity: 13, TIFF in one strip 16.
 """
 
 _SPARE_BYTES = 8 * 2**20

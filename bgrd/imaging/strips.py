@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from PIL import Image, TiffImagePlugin
 
+from bgrd.imaging.deep import Deepened, samples
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -39,13 +41,14 @@ _ACROSS, _DOWN, _PLANES, _UNIT, _PREDICTOR, _EXTRA, _PROFILE = 282, 283, 284, 29
 _INCH = 2
 
 
-def write_tiff(image: Image.Image, stream: BinaryIO, level: int, options: dict[str, Any]) -> None:
-    """Write an L, RGB or RGBA image to the beginning of a stream: level 0 without compression, else Deflate 1 to 9.
+def write_tiff(image: Image.Image | Deepened, stream: BinaryIO, level: int, options: dict[str, Any]) -> None:
+    """Write an L, RGB or RGBA image, or one of 16 bits, to the beginning of a stream.
 
+    Level 0 is without compression, 1 to 9 are Deflate.
     `options` are icc_profile, exif and dpi, as Pillow has them. Raises OSError where the stream does.
     """
     width, height = image.size
-    rows = min(height, max(1, _STRIP_BYTES // (width * len(image.getbands()))))
+    rows = min(height, max(1, _STRIP_BYTES // (width * len(image.mode) * (2 if isinstance(image, Deepened) else 1))))
     tops = range(0, height, rows)
     directory = _directory(image, level, options)
     directory[_ROWS] = rows
@@ -55,8 +58,7 @@ def write_tiff(image: Image.Image, stream: BinaryIO, level: int, options: dict[s
     # Written twice, at the same length: how long the strips are is known last, and it stands first.
     _save(directory, stream, counts)
     for index, top in enumerate(tops):
-        box = (0, top, width, min(height, top + rows))
-        strip = _strip(np.asarray(image.crop(box)), level)
+        strip = _strip(samples(image, top, min(height, top + rows)), level)
         stream.write(strip)
         counts[index] = len(strip)
     end = stream.tell()
@@ -65,16 +67,18 @@ def write_tiff(image: Image.Image, stream: BinaryIO, level: int, options: dict[s
     stream.seek(end)
 
 
-def _directory(image: Image.Image, level: int, options: dict[str, Any]) -> TiffImagePlugin.ImageFileDirectory_v2:
+def _directory(
+    image: Image.Image | Deepened, level: int, options: dict[str, Any]
+) -> TiffImagePlugin.ImageFileDirectory_v2:
     directory = TiffImagePlugin.ImageFileDirectory_v2()
     if exif := options.get("exif"):
         kept = Image.Exif()
         kept.load(exif)
         for tag in kept:
             directory[tag] = dict(kept.get_ifd(tag)) if tag in {0x8769, 0x8825} else kept[tag]
-    bands = len(image.getbands())
+    bands = len(image.mode)
     directory[_WIDTH], directory[_HEIGHT] = image.size
-    directory[_BITS] = (8,) * bands
+    directory[_BITS] = (16 if isinstance(image, Deepened) else 8,) * bands
     directory[_COMPRESSION] = _DEFLATE if level else _RAW
     directory[_PHOTOMETRIC] = _GREY if bands == 1 else _RGB
     directory[_SAMPLES], directory[_PLANES] = bands, 1
@@ -97,8 +101,10 @@ def _save(directory: TiffImagePlugin.ImageFileDirectory_v2, stream: BinaryIO, co
     directory.save(stream)
 
 
-def _strip(pixels: NDArray[np.uint8], level: int) -> bytes:
+def _strip(pixels: NDArray[np.uint8] | NDArray[np.uint16], level: int) -> bytes:
     """Give rows as they stand, or each sample less the one to its left and compressed."""
+    if pixels.dtype == np.uint16:
+        pixels = np.ascontiguousarray(pixels, "<u2")  # as the header says
     if not level:
         return pixels.tobytes()
     rows = pixels.reshape(*pixels.shape[:2], -1).copy()

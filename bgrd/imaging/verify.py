@@ -17,17 +17,17 @@ __all__ = ["verify"]
 _SHORT = "There is not enough memory to check the result."
 
 
-def verify(stream: BinaryIO, product: Product, *, size: tuple[int, int]) -> None:
+def verify(stream: BinaryIO, product: Product, *, size: tuple[int, int], bits: int = 8) -> None:
     """Decode a written product to its last pixel; raises UnknownFault unless it is what was meant to be written.
 
-    `size` is that of the product. Encoders of WebP and AVIF leave an opacity out that is full everywhere, and AVIF
-    gives grey back as colour.
+    `size` is that of the product, `bits` what a sample has, which PNG and TIFF tell. Encoders of WebP and
+    AVIF leave an opacity out that is full everywhere, and AVIF gives grey back as colour.
     """
     stream.seek(0)
-    wanted = product.shows
+    wanted = "I;16" if product.shows == "L" and bits == 16 else product.shows
     try:
         with quiet():
-            image = read_back(stream, product.format)
+            image, found = read_back(stream, product.format)
     except MemoryError as error:
         raise MemoryFault(_SHORT) from error
     except (OSError, SyntaxError, ValueError, EOFError, RuntimeError) as error:
@@ -37,4 +37,7 @@ def verify(stream: BinaryIO, product: Product, *, size: tuple[int, int]) -> None
         raise UnknownFault(message) from error
     if image.size != size or image.mode not in {wanted, "RGB" if product.format in {"webp", "avif"} else wanted}:
         message = f"The result read back is {image.size} {image.mode}, not {size} {wanted}."
+        raise UnknownFault(message)
+    if product.format in {"png", "tiff"} and found != bits:
+        message = f"The result read back has {found} bits a sample, not {bits}."
         raise UnknownFault(message)
