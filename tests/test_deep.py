@@ -164,7 +164,8 @@ def test_one_transparent_colour_is_exact(channels: int) -> None:
     """Only what has all 16 bits of it is hidden."""
     rows = noisy(5, 4, channels)
     rows[1][2] = rows[3][4] = key = (0x1234, 0x5678, 0x9ABC)[:channels]
-    rows[0][0] = tuple(sample ^ 1 for sample in key)
+    rows[0] = [tuple(sample ^ (at == changed) for at, sample in enumerate(key)) for changed in range(channels)] * 5
+    rows[0] = rows[0][:5]
     data = png16(rows, chunks=[(b"tRNS", struct.pack(f">{channels}H", *key))])
     assert results(data, CUT_OUT, full((5, 4))) == expected(rows, full((5, 4)), key=key)
 
@@ -174,6 +175,14 @@ def test_an_opacity_nearly_full_stays_so(own: int) -> None:
     """What 8 bits would call opaque keeps its low byte."""
     rows: Rows = [[(1, 2, 3, own)] * 3]
     assert results(png16(rows), CUT_OUT, full((3, 1))) == rows
+
+
+def test_opacity_is_rounded_to_the_nearest() -> None:
+    """Every opacity of the model on those of a source that leave every kind of rest."""
+    owns = (1, 2, 127, 128, 254, 256, 257, 0x7FFF, 0x8000, 0xFFFE, 0xFFFF)
+    rows: Rows = [[(9, 8, 7, own)] * 256 for own in owns]
+    alpha = Image.frombytes("L", (256, len(owns)), bytes(range(256)) * len(owns))
+    assert results(png16(rows), CUT_OUT, alpha) == expected(rows, alpha)
 
 
 FRAMES: list[tuple[Frame, Box | None]] = [
@@ -264,6 +273,19 @@ def test_the_pipeline_gives_every_product_in_16_bits() -> None:
     behind = [pixel for row in read16(written[1]) for pixel in row]
     own = [pixel[3] for pixel in flat]
     assert all(abs(here[3] + there[3] - whole) <= 1 for here, there, whole in zip(cut, behind, own, strict=True))
+
+
+def test_a_result_of_8_bits_leaves_the_samples_to_those_after_it() -> None:
+    """A transparent colour, which 16 bits are compared with, is still there when a mask is written last."""
+    rows: Rows = [[(0xFFF0, 0xFFF1, 0xFFF2)] * 20 for _ in range(20)]
+    rows[10][10] = key = (0xFEFE, 0xFEFE, 0xFEFE)
+    data = png16(rows, chunks=[(b"tRNS", struct.pack(">HHH", *key))])
+    mask = Product(kind="mask", depth="source")
+    both, _report = processed(data, Product(), mask)
+    alone, _report = processed(data, mask)
+    assert both[1] == alone[0]
+    assert read16(alone[0])[10][10] == (0,)
+    assert read16(alone[0])[10][11] > (0,)
 
 
 def test_a_source_of_8_bits_stays_one() -> None:
