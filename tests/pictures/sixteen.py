@@ -105,17 +105,25 @@ def tiff16(
     compression: int = _NONE,
     predictor: bool = False,
     strip_rows: int = 0,
+    planar: bool = False,
     tags: Sequence[tuple[int, int]] = (),
 ) -> bytes:
     """Write a TIFF of 16 bits, grey, RGB or RGBA (opacity apart); `tags` (number, short) come in addition or instead.
+
+    With `planar` each sample has a strip of its own, without predictor.
 
     Source: TIFF 6.0, 2, 13, 14.
     """
     channels, height = channels_of(rows), len(rows)
     step = strip_rows or height
+    planes: list[Rows] = [
+        [[(pixel[part],) for pixel in row] for row in rows] for part in range(channels if planar else 0)
+    ]
     lines = [_packed(_differences(row) if predictor else row, order) for row in rows]
     packers: dict[int, Callable[[bytes], bytes]] = {_NONE: bytes, _LZW: _lzw, _DEFLATE: zlib.compress}
-    strips = [packers[compression](b"".join(lines[top : top + step])) for top in range(0, height, step)]
+    parts = [lines[top : top + step] for top in range(0, height, step)]
+    parts = [[_packed(row, order) for row in plane] for plane in planes] or parts
+    strips = [packers[compression](b"".join(part)) for part in parts]
     offsets = [8 + sum(len(strip) for strip in strips[:number]) for number in range(len(strips))]
     entries: dict[int, tuple[str, list[int]]] = {
         256: ("I", [len(rows[0])]),
@@ -127,6 +135,7 @@ def tiff16(
         277: ("H", [channels]),
         278: ("I", [step]),
         279: ("I", [len(strip) for strip in strips]),
+        **({284: ("H", [2])} if planar else {}),
         **({317: ("H", [2])} if predictor else {}),
         **({338: ("H", [2])} if channels == 4 and 262 not in dict(tags) else {}),
         **{tag: ("H", [value]) for tag, value in tags},
