@@ -6,13 +6,15 @@ import struct
 
 import pytest
 
-from bgrd.errors import IncompleteFault
+from bgrd.errors import IncompleteFault, InputFault
+from bgrd.imaging.decode import decode
 from bgrd.imaging.tiff import first_page
 from tests.pictures.making import (
     encoded,
     noise,
     taken,
 )
+from tests.pictures.sixteen import noisy, tiff16
 
 MILLION = 1_000_000
 
@@ -49,3 +51,22 @@ def test_big_tiff(order: str) -> None:
     assert (page.bits, page.several) == (16, False)
     with pytest.raises(IncompleteFault):
         first_page(_big_tiff(order, offset=end - 6, size=7))
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_separate_planes_of_16_bits(channels: int) -> None:
+    """Uncompressed they would be read wrongly, and are refused with a sentence; compressed they are read."""
+    rows = noisy(6, 5, channels)
+    with pytest.raises(InputFault, match="16 bits whose colours lie in separate planes, uncompressed"):
+        decode(tiff16(rows, planar=True), max_pixels=100)
+    packed = decode(tiff16(rows, planar=True, compression=8), max_pixels=100)
+    assert packed.image.tobytes() == bytes(part >> 8 for row in rows for pixel in row for part in pixel[:3])
+
+
+def test_white_may_be_zero() -> None:
+    """A grey picture of 16 bits whose zero is white is turned, not shown as its negative; big-endian it is refused."""
+    rows = noisy(6, 5, 1)
+    with pytest.raises(InputFault):
+        decode(tiff16(rows, order=">", tags=[(262, 0)]), max_pixels=100)
+    found = decode(tiff16(rows, tags=[(262, 0)]), max_pixels=100).image
+    assert found.convert("L").tobytes() == bytes(255 - (part >> 8) for row in rows for (part,) in row)

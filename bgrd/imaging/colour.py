@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageCms
 
-__all__ = ["Coloured", "between_profiles", "to_rgb"]
+__all__ = ["Coloured", "between_profiles", "to_rgb", "turn_positive"]
 
 _BAND_PIXELS = 4 * 2**20
 """Deep pictures are reduced so many pixels at a time, so that no wide array of the whole picture exists."""
@@ -18,6 +18,7 @@ _MOST_PROFILE_BYTES = 2**20
 2 MB: what has one is converted instead, since its colours would change without."""
 
 _DEEP = frozenset({"I", "F", "I;16", "I;16L", "I;16B", "I;16N"})
+_PHOTOMETRIC = 262
 _WITH_ALPHA = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
 
 
@@ -79,6 +80,16 @@ def between_profiles(image: Image.Image, icc: bytes | None, wanted: bytes | None
     except (ImageCms.PyCMSError, ValueError, OSError):
         return image
     return converted or image
+
+
+def turn_positive(image: Image.Image) -> None:
+    """Turn a grey TIFF of 16 bits whose zero is white into one whose zero is black, in place; Pillow does not.
+
+    Source: TIFF 6.0, 8, PhotometricInterpretation.
+    """
+    if image.mode.startswith("I;16") and getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0:
+        values = np.asarray(image)
+        image.paste(Image.fromarray((0xFFFF - values).astype(values.dtype)))
 
 
 def _or_none(alpha: Image.Image | None) -> Image.Image | None:

@@ -24,7 +24,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from bgrd.errors import FormatFault, IncompleteFault, InputFault, SparseFault
 from bgrd.imaging import complete, jpeg, png, tiff
-from bgrd.imaging.colour import to_rgb
+from bgrd.imaging.colour import to_rgb, turn_positive
 from bgrd.imaging.complete import sniff
 from bgrd.imaging.damage import Suspicion, judged
 from bgrd.imaging.deep import REDUCED, bits_of, low_bytes
@@ -199,6 +199,8 @@ def _opened(source: _Source, max_pixels: int, suspicion: Suspicion, *, deep: boo
             source.notes.append("The main one of several pictures.")
         source.bits = int(image.info.get("bit_depth") or 8)
     image.load()
+    if source.name == "TIFF" and source.bits == 16:
+        turn_positive(image)
     if source.name == "PNG" and _may_lack_rows(image) and png.lacks_rows(source.data):
         message = "The PNG file is damaged: it has fewer rows than its size says."
         raise InputFault(message)

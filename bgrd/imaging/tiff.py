@@ -92,6 +92,10 @@ def _first_page(data: bytes) -> Pages:
     _check_parts(values.get(_TILES, ()), values.get(_TILE_SIZES, ()), len(data))
     _check_cover(values)
     plain = values.get(_COMPRESSION, (1,))[:1] == (1,)
+    if plain and values.get(_PLANES, (1,))[:1] == (2,) and values.get(_SAMPLES, (1,)) > (1,) and 16 in values[_BITS]:
+        # Pillow takes each byte of theirs for a sample.
+        message = "TIFF files of 16 bits whose colours lie in separate planes, uncompressed, cannot be read here."
+        raise InputFault(message)
     return Pages(bits=max(values.get(_BITS, (1,)), default=1), several=following != 0, plain=plain)
 
 

@@ -25,7 +25,7 @@ class Stop:
 
     def __init__(self, directory: Path) -> None:
         self._order = _mapped(directory / "order", writable=False)
-        self._held = _mapped(directory / f"held-{os.getpid()}", writable=True)
+        self._held = _mapped(directory / f"held-{os.getpid()}-{_started(os.getpid())}", writable=True)
         self._lock = threading.Lock()
         self._seen = b""
         self._taken: dict[tuple[int, str], int] = {}
@@ -72,9 +72,22 @@ class Stops:
         os.close(descriptor)
 
     def held(self) -> dict[int, int]:
-        """Give how many threads of each living process are held."""
-        counts = {int(path.name[5:]): path.read_bytes()[:1] for path in self.directory.glob("held-*")}
-        return {pid: count[0] for pid, count in counts.items() if count > b"\0" and Path(f"/proc/{pid}").exists()}
+        """Give how many threads of each living process are held; who was killed held leaves its file."""
+        found = {}
+        for path in self.directory.glob("held-*"):
+            pid, started = (int(part) for part in path.name.split("-")[1:])
+            count = path.read_bytes()[:1]
+            if count > b"\0" and _started(pid) == started:
+                found[pid] = count[0]
+        return found
+
+
+def _started(pid: int) -> int:
+    """Give when a process was started, in ticks since the machine was, or 0 where it is gone: pids come again."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    except OSError:
+        return 0
 
 
 def _mapped(path: Path, *, writable: bool) -> mmap.mmap:

@@ -178,14 +178,15 @@ def written_to(yard: Yard, point: Point) -> None:
 
 
 def crashed(yard: Yard, point: Point) -> None:
-    """Have the lane die of the picture."""
-    yard.site.stops.order("lane.decoded")
+    """Have the lane die of the picture; what the daemon does then is held from before, as it is quick."""
+    assert yard.site.daemon is not None
+    daemon = yard.site.daemon.pid
+    yard.site.stops.order("lane.decoded", point.step)
     yard.send(point.policies)
     yard.site.held(1)
-    lanes = yard.site.lanes()
+    assert yard.site.lanes()
     yard.site.kill_lanes()
-    assert lanes
-    yard.site.stops.order(point.step)
+    yard.site.until(lambda: daemon in yard.site.stops.held())
 
 
 def swollen(yard: Yard, point: Point) -> None:
