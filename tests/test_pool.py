@@ -371,6 +371,9 @@ def test_models_over_the_budget_are_dropped_oldest_first(tmp_path: Path) -> None
         bench.submit(b"x", model=model)
         bench.until(lambda count=count: len(bench.told.finished_jobs) == count)  # type: ignore[misc]
     assert bench.told.loaded == ["a", "b", "c", "a"]
+    bench.until(lambda: bench.pool.busy == 0)
+    (slot,) = bench.pool._slots.values()
+    assert slot.choices.keys() == slot.models.keys(), "nothing is remembered of what was dropped"
     bench.close()
 
 

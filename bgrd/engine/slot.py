@@ -183,6 +183,7 @@ class Slot:
         while self.idle and len(self.models) > 1 and sum(self.models.values()) > share_bytes:
             oldest = next(iter(self.models))
             del self.models[oldest]
+            self.choices.pop(oldest, None)  # a ground that changes has a new name each time
             self.send(Drop(model=oldest))
 
 
