@@ -17,6 +17,7 @@ from tests.houses.houses import PATIENCE_SECONDS, House
 from tests.houses.inboxes import until
 from tests.houses.stops import Stops
 from tests.houses.witness import Witness
+from tests.kernel.processes import children
 from tests.pictures.making import encoded
 from tests.pictures.scenes import photo
 
@@ -159,21 +160,27 @@ class Site:
     def held(self, number: int) -> None:
         """Wait until so many threads or lanes are held."""
         try:
-            self.until(lambda: sum(self.stops.held().values()) >= number)
+            self.until(lambda: sum(self._held().values()) >= number)
         except AssertionError as error:
-            error.add_note(f"held of {number}: {self.stops.held()}; wrong: {self.unfinished()}")
+            error.add_note(f"held of {number}: {self._held()}; wrong: {self.unfinished()}")
             raise
 
     def lanes(self) -> list[int]:
         """Give the lanes that are held."""
         assert self.daemon is not None
-        return [pid for pid in self.stops.held() if pid != self.daemon.pid]
+        return [pid for pid in self._held() if pid != self.daemon.pid]
 
     def kill_lanes(self) -> None:
         """Kill -9 the lanes that are held."""
         for lane in self.lanes():
             os.kill(lane, 9)
-            until(lambda lane=lane: lane not in self.stops.held())  # type: ignore[misc]
+            until(lambda lane=lane: lane not in self._held())  # type: ignore[misc]
+
+    def _held(self) -> dict[int, int]:
+        """Give who of this daemon's is held: a lane of the one before may have taken a step on its way to the grave."""
+        assert self.daemon is not None
+        ours = {self.daemon.pid, *children(self.daemon.pid)}
+        return {pid: count for pid, count in self.stops.held().items() if pid in ours}
 
     def close(self) -> None:
         """Stop the daemon and hold that it ends well; remove what lies outside of the test's directory."""

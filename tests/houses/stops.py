@@ -83,11 +83,12 @@ class Stops:
 
 
 def _started(pid: int) -> int:
-    """Give when a process was started, in ticks since the machine was, or 0 where it is gone: pids come again."""
+    """Give when a process was started, in ticks since the machine was: pids come again; 0 where it is dead."""
     try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return 0
+    return 0 if fields[0] in {"Z", "X"} else int(fields[19])
 
 
 def _mapped(path: Path, *, writable: bool) -> mmap.mmap:
