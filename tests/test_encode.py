@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import io
+import zlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from bgrd.errors import InputFault, MemoryFault, UnknownFault
 from bgrd.imaging.encode import encode, missing_encoder
 from bgrd.product import Format, Product
-from tests.pictures.making import exif_with, noise, profile
+from tests.pictures.making import UNHURRIED, exif_with, noise, profile
 
 WEBP = Product(format="webp", level=0)
 EXIF = exif_with({271: "maker"}, exif={36867: "2024:01:02 03:04:05"}, gps={1: "N", 2: (52.0, 30.0, 0.0)})
@@ -58,6 +62,41 @@ def test_png_of_every_size(size: tuple[int, int]) -> None:
     """Bands of rows join without a seam, whatever the size."""
     image = noise(*size, mode="RGBA")
     assert written(image.copy()).tobytes() == image.tobytes()
+
+
+@given(
+    size=st.tuples(st.integers(1, 90), st.integers(1, 90)),
+    mode=st.sampled_from(["RGBA", "RGB", "L"]),
+    level=st.integers(0, 4),
+    flat=st.booleans(),
+    band_bytes=st.sampled_from([1, 400, 2**18]),
+)
+@UNHURRIED
+def test_any_png_is_whole_by_its_specification(
+    size: tuple[int, int], mode: str, level: int, band_bytes: int, *, flat: bool
+) -> None:
+    """At any size and level, in any bands: checksums and length are right, and each pixel comes back."""
+    image = Image.new(mode, size, 7) if flat else noise(*size, mode=mode)
+    stream = io.BytesIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bgrd.imaging.encode._BAND_BYTES", band_bytes)
+        encode(image.copy(), stream, Product(level=level))
+    chunks = list(chunks_of(stream.getvalue()))
+    rows = zlib.decompress(b"".join(body for name, body in chunks if name == b"IDAT"))
+    assert len(rows) == size[1] * (1 + size[0] * len(mode))
+    assert [chunks[0][0], chunks[-1]] == [b"IHDR", (b"IEND", b"")]
+    stream.seek(0)
+    assert Image.open(stream).tobytes() == image.tobytes()
+
+
+def chunks_of(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield name and body of each part of a PNG; each has the checksum it should have."""
+    at = 8
+    while at < len(data):
+        end = at + 8 + int.from_bytes(data[at : at + 4], "big")
+        assert zlib.crc32(data[at + 4 : end]) == int.from_bytes(data[end : end + 4], "big")
+        yield data[at + 4 : at + 8], data[at + 8 : end]
+        at = end + 4
 
 
 @pytest.mark.parametrize("level", range(7))

@@ -6,13 +6,13 @@ Source: TIFF 6.0, 2, 7 and 14; Adobe's technical note on Deflate (compression 8)
 
 from __future__ import annotations
 
-import zlib
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from PIL import Image, TiffImagePlugin
 
 from bgrd.imaging.deep import Deepened, samples
+from bgrd.imaging.deflate import packed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -109,4 +109,4 @@ def _strip(pixels: NDArray[np.uint8] | NDArray[np.uint16], level: int) -> bytes:
         return pixels.tobytes()
     rows = pixels.reshape(*pixels.shape[:2], -1).copy()
     rows[:, 1:] -= rows[:, :-1].copy()
-    return zlib.compress(rows.tobytes(), level)
+    return packed(rows.data, level)

@@ -1,0 +1,52 @@
+"""Deflate and its checksums, as fast as this machine can; the one importer of ISA-L.
+
+Over 43 photos' cut-outs, rows less the one above, ISA-L packs 4.5 times as fast as zlib's level 1, and 3 % smaller;
+zlib-ng's level 2 is as small at a third of that speed, its level 1 a third larger. From level 3 on zlib gives what
+ISA-L has not: smaller files for more time. Either gives the same bytes for the same pieces; ISA-L chooses its code by
+the processor, so that another machine may give others of the same meaning.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Protocol
+
+from isal import isal_zlib
+
+__all__ = ["Packer", "crc32", "packed", "packer"]
+
+_FAST_LEVELS = range(1, 3)
+"""These are ISA-L's own: its third is slower than its second, and no smaller."""
+
+_MOST_LEVEL, _MOST_MEMORY = 9, 9
+
+
+class Packer(Protocol):
+    """Packs a stream piece by piece."""
+
+    def compress(self, body: bytes | memoryview, /) -> bytes:
+        """Take a piece and give what is ready."""
+
+    def flush(self) -> bytes:
+        """Give the rest."""
+
+
+def packer(level: int) -> Packer:
+    """Give what packs a zlib stream at a level: 0 not at all, 9 as small as it gets.
+
+    Level 3 is zlib's fourth, and so on: its third is of the size of ISA-L's second and takes 7 times as long.
+    """
+    if level in _FAST_LEVELS:
+        return isal_zlib.compressobj(level)
+    return zlib.compressobj(min(_MOST_LEVEL, level + 1) if level else 0, zlib.DEFLATED, zlib.MAX_WBITS, _MOST_MEMORY)
+
+
+def packed(body: bytes | memoryview, level: int) -> bytes:
+    """Give the zlib stream of all there is, at a level as of `packer`."""
+    made = packer(level)
+    return made.compress(body) + made.flush()
+
+
+def crc32(body: bytes | memoryview, value: int = 0) -> int:
+    """Give the checksum of PNG's chunks, going on from `value`; zlib's takes five times as long."""
+    return isal_zlib.crc32(body, value)

@@ -1,0 +1,62 @@
+"""Packing and checksums."""
+
+from __future__ import annotations
+
+import itertools
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bgrd.imaging.deflate import crc32, packed, packer
+from tests.pictures.making import UNHURRIED
+
+LEVELS = range(10)
+BODIES = st.one_of(
+    st.binary(max_size=5000),
+    st.builds(lambda part, times: part * times, st.binary(min_size=1, max_size=50), st.integers(1, 5000)),
+)
+
+
+def wordy(count: int = 40_000) -> bytes:
+    """Make bytes in which longer and shorter parts come again."""
+    rng = np.random.default_rng(3)
+    words = [rng.bytes(length) for length in rng.integers(1, 24, 500)]
+    return b"".join(words[number] for number in rng.zipf(1.4, count) % 500)
+
+
+@given(pieces=st.lists(BODIES, max_size=6), level=st.sampled_from(LEVELS))
+@UNHURRIED
+def test_any_pieces_come_back(pieces: list[bytes], level: int) -> None:
+    """What was handed over piece by piece, at any level, zlib unpacks to all of it, checksum and end included."""
+    made = packer(level)
+    stream = b"".join([made.compress(memoryview(piece)) for piece in pieces]) + made.flush()
+    reader = zlib.decompressobj()
+    assert reader.decompress(stream) == b"".join(pieces)
+    assert reader.eof
+    assert not reader.unused_data
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_the_same_bytes_each_time(level: int) -> None:
+    """The same pieces give the same stream, whatever was packed before."""
+    body = wordy()
+    first = packed(body, level)
+    packed(bytes(100_000), level)
+    assert packed(body, level) == first
+
+
+def test_a_higher_level_is_no_larger() -> None:
+    """Level 0 packs nothing, and each level above is as small as the one before or smaller."""
+    sizes = [len(packed(wordy(), level)) for level in LEVELS]
+    assert sizes[0] > len(wordy())
+    assert all(after <= before * 1.001 for before, after in itertools.pairwise(sizes)), sizes
+
+
+@given(body=BODIES, cut=st.integers(0, 5000))
+@UNHURRIED
+def test_the_checksum_is_pngs(body: bytes, cut: int) -> None:
+    """Whole or in two parts it is the one that zlib gives."""
+    assert crc32(body) == crc32(body[cut:], crc32(body[:cut])) == zlib.crc32(body)
