@@ -84,12 +84,11 @@ def by_hand(image: Image.Image, alpha: Image.Image) -> Floats:
 
 @pytest.mark.parametrize("size", [(360, 240), (700, 500), (64, 48)])
 def test_it_is_blur_fusion(size: tuple[int, int]) -> None:
-    """Tile by tile through 8 bits gives what the definition gives, to three in 255 and nearly always to one."""
+    """Tile by tile in single precision gives what the definition gives, to one in 255."""
     alpha = soft(size)
     image = mixed(colours(size, (190, 120, 60), 1), colours(size, (70, 120, 90), 2), alpha)
     away = np.abs(np.asarray(cleaned(image, alpha), dtype=np.float64) - by_hand(image, alpha))
-    assert away.max() <= 3.0
-    assert np.quantile(away, 0.99) <= 1.0
+    assert away.max() <= 1.0
 
 
 def test_no_fringe_on_a_new_ground() -> None:

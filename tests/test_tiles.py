@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from bgrd.imaging.tiles import enlarged, tiles
+from bgrd.imaging.tiles import Enlarged, tiles
 from tests.pictures.making import UNHURRIED
 
+Floats = NDArray[np.float32]
 SIDES = st.integers(1, 700)
 
 
@@ -36,15 +38,39 @@ def test_nothing_wanted_is_no_tile() -> None:
     assert not list(tiles(np.zeros((8, 8), np.bool_), (1000, 1000)))
 
 
-@pytest.mark.parametrize("mode", ["F", "RGB"])
-@pytest.mark.parametrize("size", [(500, 300), (137, 260), (3000, 7)])
-def test_tiles_meet_without_a_seam(mode: str, size: tuple[int, int]) -> None:
-    """A map brought up tile by tile is the map brought up whole."""
-    shape = (5, 9) if mode == "F" else (5, 9, 3)
-    values: NDArray[np.float64] = np.random.default_rng(2).uniform(0, 255, shape)
-    plane = Image.fromarray(values.astype(np.float32 if mode == "F" else np.uint8))
-    whole = np.asarray(plane.resize(size, Image.Resampling.BILINEAR), dtype=np.float32)
+def test_neighbours_come_as_one() -> None:
+    """A row that is wanted all along comes in few pieces, each a bounded one."""
+    boxes = list(tiles(np.ones((8, 8), np.bool_), (5000, 100)))
+    assert len(boxes) <= 2 * math.ceil(5000 / 512)
+    assert max(right - left for left, _top, right, _bottom in boxes) <= 512
+
+
+def pillows(values: Floats, size: tuple[int, int]) -> Floats:
+    """Enlarge a map by Pillow."""
+    return np.asarray(Image.fromarray(values).resize(size, Image.Resampling.BILINEAR))
+
+
+@given(
+    cells=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    more=st.tuples(st.integers(0, 400), st.integers(0, 400)),
+    count=st.integers(1, 3),
+    seed=st.integers(0, 99),
+)
+@UNHURRIED
+def test_maps_are_enlarged_as_by_pillow(cells: tuple[int, int], more: tuple[int, int], count: int, seed: int) -> None:
+    """Maps of any size brought up tile by tile are Pillow's brought up whole, one pixel wide or as large as it is."""
+    size = (cells[0] + more[0], cells[1] + more[1])
+    maps = np.random.default_rng(seed).uniform(-255, 255, (count, cells[1], cells[0])).astype(np.float32)
+    before, found = maps.copy(), Enlarged(maps, size)
+    whole = np.stack([pillows(each, size) for each in maps])
     for box in tiles(np.ones((1, 1), np.bool_), size):
         left, top, right, bottom = box
-        part = enlarged(plane, box, size).astype(np.float32)
-        assert np.abs(part - whole[top:bottom, left:right]).max() <= (1e-3 if mode == "F" else 1)
+        assert np.abs(found.part(box) - whole[:, top:bottom, left:right]).max() <= 1e-3
+    assert np.array_equal(maps, before)
+
+
+def test_parts_are_ones_own() -> None:
+    """What is done to a part shows in no other, nor in the same one made again."""
+    found = Enlarged(np.ones((2, 3, 3), np.float32), (90, 90))
+    found.part((0, 0, 64, 64))[:] = 7
+    assert found.part((0, 0, 64, 64)).max() == found.part((10, 10, 80, 80)).max() == 1

@@ -8,13 +8,13 @@ share of the picture's own detail. The blurred colours are found on a small grid
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageChops
 
 from bgrd.imaging.means import means
-from bgrd.imaging.tiles import enlarged, tiles
+from bgrd.imaging.tiles import Enlarged, tiles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,11 +71,11 @@ def foreground(image: Image.Image, alpha: Image.Image, own: Image.Image | None =
     if not partial.any():
         return []
     planes = _blurred(image, alpha, own)
-    patches = []
-    for box in tiles(partial & (np.asarray(planes[2]) > 0), image.size):
-        parts = [enlarged(plane, box, image.size) for plane in planes]
-        patches.append(Patch(box=box, colours=_fused(image.crop(box), alpha.crop(box), parts)))
-    return patches
+    nearby = Enlarged(planes, image.size)
+    return [
+        Patch(box=box, colours=_fused(image.crop(box), alpha.crop(box), nearby.part(box)))
+        for box in tiles(partial & (planes[6] > 0.0), image.size)
+    ]
 
 
 def laid(image: Image.Image, patches: Sequence[Patch]) -> None:
@@ -84,20 +84,20 @@ def laid(image: Image.Image, patches: Sequence[Patch]) -> None:
         image.paste(Image.fromarray(patch.colours), patch.box)
 
 
-def _fused(image: Image.Image, alpha: Image.Image, parts: list[NDArray[Any]]) -> NDArray[np.uint8]:
-    """Take the last step for one tile, by the blurred colours and the part that is to be cleaned."""
+def _fused(image: Image.Image, alpha: Image.Image, nearby: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Take the last step for one tile, by the blurred colours and how far to trust them (7, h, w)."""
     opacity, pixels = np.asarray(alpha), np.array(image)
-    partial = (opacity > _SLIGHT) & (opacity < 255 - _SLIGHT) & (parts[2] > 0)
-    subject, ground, trust = (part[partial].astype(np.float32) for part in parts)
+    partial = (opacity > _SLIGHT) & (opacity < 255 - _SLIGHT) & (nearby[6] > 0.0)
+    subject, ground, trust = (nearby[planes, partial].T for planes in (slice(3), slice(3, 6), slice(6, 7)))
     share = opacity[partial].astype(np.float32)[:, None] / np.float32(255.0)
     seen = pixels[partial].astype(np.float32)
     found = (subject + share * (seen - ground - share * (subject - ground))).clip(0.0, 255.0)
-    pixels[partial] = np.rint(seen + trust[:, None] / np.float32(255.0) * (found - seen)).astype(np.uint8)
+    pixels[partial] = np.rint(seen + trust * (found - seen)).astype(np.uint8)
     return pixels
 
 
-def _blurred(image: Image.Image, alpha: Image.Image, own: Image.Image | None) -> list[Image.Image]:
-    """Give the subject's and the background's colours nearby (RGB) and how far to trust them (L), on the finer grid."""
+def _blurred(image: Image.Image, alpha: Image.Image, own: Image.Image | None) -> NDArray[np.float32]:
+    """Give the subject's and the background's colours nearby, and how far to trust them, 0..1: maps (7, h, w)."""
     coarse, fine = (_grid(image.size, cells) for cells in _CELLS)
     if own is not None:
         image = ImageChops.multiply(image, Image.merge("RGB", (own, own, own)))
@@ -110,7 +110,7 @@ def _blurred(image: Image.Image, alpha: Image.Image, own: Image.Image | None) ->
     seen = _Seen(image, alpha, own, fine)
     blurred = _weighted(seen.rest(blurred, ground), seen.subject, _NEAR)
     ground = _weighted(ground, seen.ground, _NEAR)
-    return [_picture(blurred), _picture(ground), _picture(trust * np.float32(255.0))]
+    return np.concatenate([blurred, ground, trust])
 
 
 class _Seen:
@@ -148,11 +148,6 @@ def _shares(mask: Image.Image, size: tuple[int, int]) -> NDArray[np.float32]:
 
 def _resized(planes: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
     return np.stack([np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.BILINEAR)) for plane in planes])
-
-
-def _picture(planes: NDArray[np.float32]) -> Image.Image:
-    values = np.rint(planes).clip(0.0, 255.0).astype(np.uint8)
-    return Image.fromarray(values[0] if len(values) == 1 else np.ascontiguousarray(values.transpose(1, 2, 0)))
 
 
 def _weighted(colours: NDArray[np.float32], weight: NDArray[np.float32], radius: int) -> NDArray[np.float32]:

@@ -13,10 +13,12 @@ import numpy as np
 from PIL import Image
 
 from bgrd.imaging.means import means
-from bgrd.imaging.tiles import enlarged, tiles
+from bgrd.imaging.tiles import Enlarged, tiles
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from bgrd.imaging.tiles import Box
 
 __all__ = ["refined"]
 
@@ -57,48 +59,72 @@ def refined(image: Image.Image, values: NDArray[np.float32], mask: Image.Image) 
     if width is None or max(image.size) <= max(values.shape):
         return mask
     result = mask.copy()
-    planes, weight = _coefficients(image, values, width)
-    for box in tiles(weight > _NO_WEIGHT, image.size):
-        parts = [enlarged(plane, box, image.size) for plane in planes]
-        result.paste(Image.fromarray(_applied(image.crop(box), mask.crop(box), parts)), box)
+    planes = _coefficients(image, values, width)
+    functions = Enlarged(planes, image.size)
+    for box in tiles(planes[4] > _NO_WEIGHT, image.size):
+        result.paste(Image.fromarray(_applied(image.crop(box), mask.crop(box), functions.part(box))), box)
     return result
 
 
-def _applied(colours: Image.Image, mask: Image.Image, parts: list[NDArray[np.float32]]) -> NDArray[np.uint8]:
-    """Give the opacity of one tile by the functions of its pixels."""
-    *slopes, offset, weight = parts
+def _applied(colours: Image.Image, mask: Image.Image, functions: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Give the opacity of one tile by the functions of its pixels, which are used up."""
+    *slopes, share, weight = functions
     pixels = np.asarray(colours)
-    share = offset.copy()
     for channel, slope in enumerate(slopes):
-        share += slope * pixels[:, :, channel]
+        share += np.multiply(slope, pixels[:, :, channel], out=slope)
     np.clip(share, 0.0, 255.0, out=share)
     before = np.asarray(mask, dtype=np.float32)
-    return np.rint(before + weight * (share - before)).astype(np.uint8)
+    share -= before
+    share *= weight
+    share += before
+    np.rint(share, out=share)
+    return share.astype(np.uint8)
 
 
-def _coefficients(
-    image: Image.Image, values: NDArray[np.float32], width: float
-) -> tuple[list[Image.Image], NDArray[np.float32]]:
-    """Give slopes for R, G and B, offset and weight as maps (F) on the grid, and the weight as an array.
+def _coefficients(image: Image.Image, values: NDArray[np.float32], width: float) -> NDArray[np.float32]:
+    """Give slopes for R, G and B, offset and weight as maps (5, h, w) on the grid.
 
-    They make of colours 0..255 an opacity 0..255.
+    They make of colours 0..255 an opacity 0..255. What they are far from where the weight is 0 means nothing.
     """
     size = _grid(image.size, values.shape)
     across, down = (
         max(1, round(_WINDOW * width * cells / pixels))
         for cells, pixels in zip(size, reversed(values.shape), strict=True)
     )
-    pixels = np.asarray(image.resize(size, Image.Resampling.BOX))
-    guide = np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32) / np.float32(255.0)
     share = np.asarray(Image.fromarray(values).resize(size, Image.Resampling.BICUBIC)).clip(0.0, 1.0)
-    slopes, offset, variance = _linear(guide, share, (across, down))
     low, high = _SPANS
-    weight = ((_span(share, (across, down)) - np.float32(low)) / np.float32(high - low)).clip(0.0, 1.0)
-    weight *= variance / (variance + np.float32(_EPSILON))
+    edge = ((_span(share, (across, down)) - np.float32(low)) / np.float32(high - low)).clip(0.0, 1.0)
+    found = np.zeros((5, *share.shape), np.float32)
+    # One cell beside the last with weight is mixed into its pixels, and either of two means looks a window further.
+    left, top, right, bottom = box = _bounds(edge > 0.0, (2 * across + 1, 2 * down + 1))
+    part = (slice(top, bottom), slice(left, right))
+    slopes, offset, variance = _linear(_colours(image, size, box), share[part], (across, down))
     steepness = np.float32(1.0 / (1.0 - 2.0 * _LEAST_SHARE))
-    offset = (offset - np.float32(_LEAST_SHARE)) * steepness * np.float32(255.0)
-    planes = [*(slopes * steepness), offset, weight]
-    return [Image.fromarray(plane) for plane in planes], weight
+    found[:3, *part] = slopes * steepness
+    found[3, *part] = (offset - np.float32(_LEAST_SHARE)) * steepness * np.float32(255.0)
+    found[4, *part] = edge[part] * (variance / (variance + np.float32(_EPSILON)))
+    return found
+
+
+def _bounds(wanted: NDArray[np.bool_], reach: tuple[int, int]) -> Box:
+    """Give the box of all that is wanted in a map (h, w), and so many cells around it; the first cell for nothing."""
+    sides = []
+    for axis, far in zip((0, 1), reach, strict=True):
+        places = np.flatnonzero(wanted.any(axis=axis))
+        length = wanted.shape[1 - axis]
+        first, last = (int(places[0]), int(places[-1])) if places.size else (0, 0)
+        sides.append((max(0, first - far), min(length, last + far + 1)))
+    (left, right), (top, bottom) = sides
+    return left, top, right, bottom
+
+
+def _colours(image: Image.Image, size: tuple[int, int], box: Box) -> NDArray[np.float32]:
+    """Give a part of what a picture is at `size`: (3, h, w) of 0..1."""
+    left, top, right, bottom = box
+    across, down = image.width / size[0], image.height / size[1]
+    source = (left * across, top * down, min(right * across, image.width), min(bottom * down, image.height))
+    small = image.resize((right - left, bottom - top), Image.Resampling.BOX, box=source)
+    return np.ascontiguousarray(np.asarray(small).transpose(2, 0, 1), dtype=np.float32) / np.float32(255.0)
 
 
 def _linear(
@@ -143,28 +169,29 @@ def _span(share: NDArray[np.float32], radii: tuple[int, int]) -> NDArray[np.floa
     """Give the difference between most and least in each cell's window."""
     most, least = share, share
     for axis, radius in zip((1, 0), radii, strict=True):
-        most, least = _extreme(most, radius, axis=axis), -_extreme(-least, radius, axis=axis)
+        most, least = (
+            _extreme(each, pick, radius, axis=axis) for each, pick in ((most, np.maximum), (least, np.minimum))
+        )
     return most - least
 
 
-def _extreme(values: NDArray[np.float32], radius: int, *, axis: int) -> NDArray[np.float32]:
-    """Give the largest value of each window of (2 radius + 1) along an axis."""
-    padding = [(0, 0), (0, 0)]
-    padding[axis] = (radius, radius)
-    padded = np.pad(values, padding, mode="edge")
+def _extreme(values: NDArray[np.float32], pick: np.ufunc, radius: int, *, axis: int) -> NDArray[np.float32]:
+    """Give what `pick` chooses of each window of (2 radius + 1) along an axis, cut off at the border."""
     found = values.copy()
-    length = values.shape[axis]
-    for start in range(2 * radius + 1):
-        np.maximum(found, padded[start : start + length] if axis == 0 else padded[:, start : start + length], out=found)
+    source, place = (values, found) if axis == 0 else (values.T, found.T)
+    for step in range(1, min(radius + 1, len(source))):
+        pick(place[step:], source[:-step], out=place[step:])
+        pick(place[:-step], source[step:], out=place[:-step])
     return found
 
 
 def _edge_width(values: NDArray[np.float32]) -> float | None:
     """Give how many pixels of the mask its edge is wide, in the median over all of it; None where it has none."""
+    inside = values > 0.5
     steps = []
-    for before, after in ((values[:-1], values[1:]), (values[:, :-1], values[:, 1:])):
-        crossing = (before > 0.5) != (after > 0.5)
-        steps.append(np.abs(after - before)[crossing])
+    for one, other in ((np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:])):
+        crossing = inside[one] != inside[other]
+        steps.append(np.abs(values[other][crossing] - values[one][crossing]))
     step = np.concatenate(steps)
     if step.size == 0:
         return None
