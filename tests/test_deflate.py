@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bgrd.imaging.deflate import crc32, packed, packer
+from bgrd.imaging.deflate import Unpacker, crc32, packed, packer
 from tests.pictures.making import UNHURRIED
 
 LEVELS = range(10)
@@ -60,3 +60,31 @@ def test_a_higher_level_is_no_larger() -> None:
 def test_the_checksum_is_pngs(body: bytes, cut: int) -> None:
     """Whole or in two parts it is the one that zlib gives."""
     assert crc32(body) == crc32(body[cut:], crc32(body[:cut])) == zlib.crc32(body)
+
+
+@given(body=BODIES, cut=st.integers(1, 5000), level=st.sampled_from(LEVELS))
+@UNHURRIED
+def test_unpacking_gives_it_back(body: bytes, cut: int, level: int) -> None:
+    """In pieces of any length, a stream gives what was packed; so does one of zlib's."""
+    for stream in (packed(body, level), zlib.compress(body, level)):
+        made = Unpacker(len(body))
+        assert b"".join(made.take(stream[at : at + cut]) for at in range(0, len(stream), cut)) == body
+        made.end()
+
+
+@given(body=st.binary(min_size=1, max_size=3000), place=st.integers(0, 10**6), off=st.sampled_from([-1, 0, 1]))
+@UNHURRIED
+def test_unpacking_refuses_what_is_not_whole(body: bytes, place: int, off: int) -> None:
+    """A stream cut short, one of another length, one that goes on, and one with another last byte are refused."""
+    stream = packed(body, 1)
+    wrong = {-1: stream[: place % len(stream)], 0: stream[:-1] + bytes([stream[-1] ^ 1]), 1: stream + b"x"}[off]
+    for length, body_of in ((len(body), wrong), (len(body) + 1, stream), (len(body) - 1, stream)):
+        with pytest.raises(ValueError, match=r"."):
+            unpack(body_of, length)
+
+
+def unpack(stream: bytes, length: int) -> None:
+    """Unpack a stream to its end."""
+    made = Unpacker(length)
+    made.take(stream)
+    made.end()

@@ -38,7 +38,8 @@ config.recipe | delivery.claim | engine.blame | engine.scrutiny | journal.journa
 delivery.probe | delivery.source | imaging.given | imaging.verify
 imaging.decode | intake.admission | models.store
 engine.starter | journal.arrivals | journal.outcomes | journal.soundness | journal.turns
-delivery.archive | delivery.notes | delivery.outbox | engine.slot | imaging.png | intake.ears | intake.scan | lock
+delivery.archive | delivery.notes | delivery.outbox | engine.slot | imaging.png | imaging.sound
+intake.ears | intake.scan | lock
 delivery.replace | imaging.compose | imaging.encode
 imaging.ground | imaging.matte | imaging.prepare | imaging.refine | imaging.strips | imaging.tiff
 imaging.deep

@@ -102,7 +102,10 @@ def preload() -> None:
 
 
 def read_back(stream: BinaryIO, format: Format) -> tuple[Image.Image, int]:  # noqa: A002 - the word for it everywhere
-    """Decode to the last pixel what was written, and say how many bits a sample has. Raises what Pillow does."""
+    """Decode to the last pixel what was written, and say how many bits a sample has. Raises what Pillow does.
+
+    A PNG can be held to more for less: `imaging.sound`.
+    """
     # libtiff would be given the descriptor, and a lane may not do with it what that does.
     image = _READERS[format.upper()](io.BytesIO(stream.read()) if format == "tiff" else stream)
     bits = bits_of(image)

@@ -9,16 +9,17 @@ the processor, so that another machine may give others of the same meaning.
 from __future__ import annotations
 
 import zlib
-from typing import Protocol
+from typing import Protocol, cast
 
 from isal import isal_zlib
 
-__all__ = ["Packer", "crc32", "packed", "packer"]
+__all__ = ["Packer", "Unpacker", "crc32", "packed", "packer"]
 
 _FAST_LEVELS = range(1, 3)
 """These are ISA-L's own: its third is slower than its second, and no smaller."""
 
 _MOST_LEVEL, _MOST_MEMORY = 9, 9
+_BROKEN = cast("type[Exception]", isal_zlib.error)  # its stubs call it an instance
 
 
 class Packer(Protocol):
@@ -45,6 +46,35 @@ def packed(body: bytes | memoryview, level: int) -> bytes:
     """Give the zlib stream of all there is, at a level as of `packer`."""
     made = packer(level)
     return made.compress(body) + made.flush()
+
+
+class Unpacker:
+    """Unpacks a zlib stream of so many bytes, piece by piece, in half the time that zlib takes.
+
+    Raises ValueError where it is damaged, its checksum does not match or it holds another number of bytes.
+    """
+
+    def __init__(self, length: int) -> None:
+        self._missing = length
+        self._inner = isal_zlib.decompressobj()
+
+    def take(self, packed: bytes) -> bytes:
+        """Give what a piece unpacks to."""
+        try:
+            found = self._inner.decompress(packed, self._missing + 1)
+        except _BROKEN as error:
+            raise ValueError(str(error)) from error
+        self._missing -= len(found)
+        if self._missing < 0 or self._inner.unused_data:
+            message = "it unpacks to more than it should"
+            raise ValueError(message)
+        return found
+
+    def end(self) -> None:
+        """Hold that all of it was taken."""
+        if self._missing or not self._inner.eof:
+            message = "it unpacks to less than it should"
+            raise ValueError(message)
 
 
 def crc32(body: bytes | memoryview, value: int = 0) -> int:

@@ -77,8 +77,7 @@ def _applied(colours: Image.Image, mask: Image.Image, functions: NDArray[np.floa
     share -= before
     share *= weight
     share += before
-    np.rint(share, out=share)
-    return share.astype(np.uint8)
+    return np.asarray(np.rint(share), dtype=np.uint8)
 
 
 def _coefficients(image: Image.Image, values: NDArray[np.float32], width: float) -> NDArray[np.float32]:
