@@ -30,6 +30,8 @@ def line(text: str) -> str:
 
 def visible(text: str) -> str:
     """Give a text with every character escaped that needs it."""
+    if text.isprintable() and "\\" not in text:
+        return text
     return "".join(_escaped(character) for character in text)
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bgrd.engine.desk import Desk
-from bgrd.engine.events import Blocked
+from bgrd.engine.events import Blocked, Prepared
+from bgrd.errors import ModelFault
+from bgrd.job import Job, ModelChoice, Recipe, State, Version
 
 
 @dataclass
@@ -182,3 +186,38 @@ def test_a_walker_is_looked_at_though_nobody_asks_for_anything() -> None:
     assert desk.late_at(100.0) is None
     desk.intake = Walking()
     assert desk.late_at(100.0) == 110.0
+
+
+def test_a_model_is_looked_for_once_in_a_while_and_not_for_each_job() -> None:
+    """Found again after a second, after a fault, and where the clock stepped back; one that is missing each time."""
+    looks: list[ModelChoice | None] = []
+    there: list[ModelChoice | None] = [ModelChoice(name="m", path=Path("first"))]
+
+    def model() -> ModelChoice:
+        looks.append(there[0])
+        if there[0] is None:
+            raise ModelFault("missing")
+        return there[0]
+
+    asked = Asked(folder=SimpleNamespace(name="f", recipe=Recipe(model="m")))
+    desk = Desk(committer=cast("Any", asked), model=model)
+    job = Job(
+        id=1, folder="f", path=b"a", version=Version(size=1, mtime_ns=1, ctime_ns=1, inode=1), state=State.RUNNING
+    )
+    prepared = Prepared(folder="f", job=job, source=3, drafts=(4,), accept_holes=False)
+
+    def path_at(now: float) -> str:
+        return str(desk.assignment(prepared, max_pixels=1, memory=1, now=now).model.path)
+
+    assert [path_at(now) for now in (5.0, 5.5, 5.9)] == ["first"] * 3
+    assert len(looks) == 1
+    there[0] = ModelChoice(name="m", path=Path("second"))
+    assert [path_at(now) for now in (5.99, 6.0, 6.5)] == ["first", "second", "second"]
+    desk.refused()
+    assert (path_at(6.6), len(looks)) == ("second", 3)
+    assert (path_at(1.0), len(looks)) == ("second", 4)
+    there[0] = None
+    for _ in range(2):
+        with pytest.raises(ModelFault):
+            path_at(9.0)
+    assert len(looks) == 6

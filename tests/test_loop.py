@@ -51,6 +51,31 @@ def test_the_bell_rings_from_any_thread(loop: Loop) -> None:
     assert loop._selector.select(0) == []
 
 
+def test_a_bell_that_rang_can_ring_again(loop: Loop) -> None:
+    """Rung by many threads at once and again while it is heard: each round of ringing ends a wait, none is lost."""
+    rung, heard = 0, 0
+    stop = threading.Event()
+
+    def ring() -> None:
+        nonlocal rung
+        while not stop.is_set():
+            rung += 1
+            loop.wake()
+            answered.acquire(timeout=20)
+
+    answered = threading.Semaphore(0)
+    ringer = threading.Thread(target=ring)
+    ringer.start()
+    while heard < 2000:
+        loop.wait(None)  # would never end where a ring is lost
+        heard += 1
+        answered.release()
+    stop.set()
+    answered.release()
+    ringer.join()
+    assert rung >= heard
+
+
 @pytest.mark.parametrize("until", [float("inf"), time.monotonic() + 1e9])
 def test_what_never_comes_due_is_waited_for_without_complaint(loop: Loop, until: float) -> None:
     """An infinite second, as of lanes that are never let go, or one past what epoll can count is no error."""

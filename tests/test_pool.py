@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -329,6 +330,15 @@ def test_a_broken_ground_is_told_with_its_path(bench: Bench, content: bytes, why
     assert re.search(f"bad.jpg of `on` cannot be used: {why}", str(bench.told.broken[bad.name]))
     if content == b"fatal":
         assert isinstance(bench.told.faults[job], GroundFault)
+
+
+def test_a_busy_lane_is_looked_at_now_and_then() -> None:
+    """Not at each turn of the main loop, which may be thousands a second; one that is idle is not looked at."""
+    slot = Slot(process=cast("Any", None), idle_since=0.0)
+    assert not slot.look_due(1.0)
+    slot.enter("work", now=1.0, limit_seconds=60)
+    looks = [now for now in (1.0 + turn / 1000 for turn in range(1001)) if slot.look_due(now)]
+    assert looks == pytest.approx([1.0, 1.25, 1.5, 1.75, 2.0], abs=0.002)
 
 
 def test_a_trial_tells_all_that_is_held(bench: Bench) -> None:

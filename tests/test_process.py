@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -77,6 +79,35 @@ def test_processor_time_is_limited_from_outside() -> None:
     lane.limit(memory_bytes=1, file_bytes=1, processor_seconds=1)  # nobody is there: no error
     assert (lane.threads(), lane.unlimited()) == (0, "")
     lane.channel.close()
+
+
+def test_each_limit_is_the_one_that_was_set_last() -> None:
+    """One that stays is left alone, one that changes is changed, up and down; the hard one stays as it was."""
+    lane = started(WAITS)
+    hard = resource.prlimit(lane.pid, resource.RLIMIT_FSIZE)[1]
+    for file_bytes, memory_bytes in ((2**20, 2**30), (2**20, 2**31), (2**21, 2**31), (2**20, 2**30)):
+        lane.limit(memory_bytes=memory_bytes, file_bytes=file_bytes, processor_seconds=10)
+        assert resource.prlimit(lane.pid, resource.RLIMIT_FSIZE) == (file_bytes, hard)
+        assert resource.prlimit(lane.pid, resource.RLIMIT_DATA)[0] == memory_bytes
+        assert resource.prlimit(lane.pid, resource.RLIMIT_CPU)[0] == 10 + math.ceil(lane.processor_seconds())
+    lane.channel.close()
+    lane.wait_or_kill(20)
+
+
+def test_processor_time_is_that_of_all_its_threads() -> None:
+    """What is read from outside is what the lane itself finds, threads that have ended included; none once it is gone.
+
+    Source: proc(5), /proc/PID/stat, user and system time in ticks.
+    """
+    burns = "import threading; t = threading.Thread(target=lambda: sum(range(3_000_000))); t.start(); t.join()"
+    lane = start_lane(("-c", f"{burns}; {WAITS}"))
+    path = Path(f"/proc/{lane.pid}/stat")
+    until(lambda: path.read_text().rpartition(")")[2].split()[0] == "S" and lane.processor_seconds() > 0.03)
+    ticks = sum(int(field) for field in path.read_text().rpartition(")")[2].split()[11:13])
+    assert lane.processor_seconds() == pytest.approx(ticks / os.sysconf("SC_CLK_TCK"), abs=0.03)
+    lane.channel.close()
+    lane.wait_or_kill(20)
+    assert lane.processor_seconds() == 0
 
 
 def test_where_limits_cannot_be_set_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

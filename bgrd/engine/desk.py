@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from bgrd.committer import Committer
 from bgrd.engine.events import Blocked, Delayed, Prepared, Report, Resumed
@@ -25,6 +25,9 @@ SILENT = "its file system has not answered for a while"
 
 _NEVER = ""
 """No model and no ground has this name."""
+
+_FRESH_SECONDS = 1.0
+"""How long a model that was found is taken to be there: one that is gone shows itself when it is opened."""
 
 _OLDEST_EVERY = 4
 _PROBE_SECONDS = (5.0, 300.0)
@@ -76,6 +79,8 @@ class Desk:
     leaving: bool = False
     done: int = 0
     failed: int = 0
+    _found: tuple[float, ModelChoice] | None = None
+    _recipe: dict[str, Any] | None = None
 
     @property
     def name(self) -> str:
@@ -114,6 +119,7 @@ class Desk:
     def refused(self) -> None:
         """Take note that something it needs cannot be used: nothing else that is loaded helps until the next probe."""
         self.awaited = {_NEVER}
+        self._found = None
 
     @property
     def held(self) -> bool:
@@ -164,15 +170,17 @@ class Desk:
             return now
         return self.due_at
 
-    def assignment(self, prepared: Prepared, *, max_pixels: int, memory: int) -> Assignment:
+    def assignment(self, prepared: Prepared, *, max_pixels: int, memory: int, now: float) -> Assignment:
         """Say what a lane is to do for a prepared job, within `memory` bytes. Raises as `needs`."""
         job, folder = prepared.job, self.committer.folder
         grounds = find_grounds(folder.recipe, max_pixels=max_pixels)
         self.grounds = tuple(ground.name for ground in grounds)
+        if self._recipe is None:  # the same for each of its jobs, and slow to make
+            self._recipe = folder.recipe.to_json()
         work = Work(
             job=job.id,
             model=folder.recipe.model,
-            recipe=folder.recipe.to_json(),
+            recipe=self._recipe,
             size=job.version.size,
             max_pixels=max_pixels,
             memory_bytes=memory,
@@ -180,7 +188,17 @@ class Desk:
             grounds=list(self.grounds),
         )
         descriptors = (prepared.source, *prepared.drafts)
-        return Assignment(work=work, model=self.model(), descriptors=descriptors, alone=job.alone, grounds=grounds)
+        model = self._lately(now)
+        return Assignment(work=work, model=model, descriptors=descriptors, alone=job.alone, grounds=grounds)
+
+    def _lately(self, now: float) -> ModelChoice:
+        """Find the model, or give what was found a moment ago: each look asks the file system on a thread of its own.
+
+        Raises ModelFault, DaemonFault.
+        """
+        if self._found is None or not 0.0 <= now - self._found[0] < _FRESH_SECONDS:
+            self._found = now, self.model()
+        return self._found[1]
 
     def block(self, event: Blocked, now: float) -> None:
         """Take note of a `Blocked`: pauses grow with each probe that fails, not with each job that does.

@@ -166,8 +166,7 @@ class Dispatcher:
 
     def finished(self, message: Finished, lane: int) -> None:
         """Have the folder commit."""
-        active = self._active.get(message.job)
-        if active is None:
+        if (active := self._active.get(message.job)) is None:
             return
         facts = {
             "lane": lane,
@@ -280,11 +279,12 @@ class Dispatcher:
 
     def _start_prepared(self) -> None:
         """Give prepared jobs to free lanes; one that must run alone waits until the others are through."""
-        for prepared in self._rota.startable:
+        for prepared in self._rota.startable if self.pool.free > 0 else ():
             active = self._active[prepared.job.id]
             try:
                 memory = self.pool.memory_limit(alone=prepared.job.alone)
-                if not self.pool.submit(active.desk.assignment(prepared, max_pixels=self.max_pixels, memory=memory)):
+                work = active.desk.assignment(prepared, max_pixels=self.max_pixels, memory=memory, now=self.beat)
+                if not self.pool.submit(work):
                     return
             except (ModelFault, GroundFault) as fault:
                 active.desk.committer.settle(prepared.job.id, fault, facts={})

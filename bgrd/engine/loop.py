@@ -26,6 +26,7 @@ class Loop:
         self._signal_end, self._signal_start = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._selector.register(self._signal_end, selectors.EVENT_READ)
         self._guard = threading.Lock()
+        self._rung = False
         self._previous: int | None = None
 
     def listen(self) -> None:
@@ -43,7 +44,8 @@ class Loop:
     def wake(self) -> None:
         """End the present or next `wait`; without effect once closed, which a thread left behind cannot know."""
         with self._guard:
-            if self._bell >= 0:
+            if self._bell >= 0 and not self._rung:
+                self._rung = True
                 os.eventfd_write(self._bell, 1)
 
     def wait(self, until: float | None) -> list[int]:
@@ -52,7 +54,8 @@ class Loop:
         readable = []
         for key, _mask in self._selector.select(timeout):
             if key.fd == self._bell:
-                with contextlib.suppress(BlockingIOError):
+                with self._guard, contextlib.suppress(BlockingIOError):
+                    self._rung = False
                     os.eventfd_read(self._bell)
             elif key.fd == self._signal_end:
                 with contextlib.suppress(BlockingIOError):

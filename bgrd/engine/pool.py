@@ -18,15 +18,12 @@ from bgrd.engine.capacity import Limits
 from bgrd.engine.listener import PoolEvents
 from bgrd.engine.process import BURY_SECONDS, LaneProcess, Leaving, kernel_oom_kills, start_lane
 from bgrd.engine.scrutiny import harmless, objection
-from bgrd.engine.slot import Assignment, Slot, best
+from bgrd.engine.slot import LOOK_SECONDS, Assignment, Slot, best
 from bgrd.engine.supply import Need
 from bgrd.engine.wire import Answer, Faulted, Finished, Hashed, Hello, Loaded, Message, WireError, close_all
 from bgrd.errors import FAULTS, DaemonFault, Fault, MemoryFault, UnknownFault
 
 __all__ = ["Assignment", "Limits", "Pool", "PoolEvents"]
-
-_LOOK_SECONDS = 0.25
-"""How often the memory of busy lanes is looked at."""
 
 
 class Pool:
@@ -168,7 +165,7 @@ class Pool:
         wanted = [slot.deadline for slot in self._slots.values() if slot.deadline is not None]
         wanted += [slot.idle_since + self.limits.idle_unload_seconds for slot in self._slots.values() if slot.idle]
         if self._leaving.any_left() or self.busy:
-            wanted.append(now + _LOOK_SECONDS)
+            wanted.append(now + LOOK_SECONDS)
         return min(wanted, default=None)
 
     def cancel(self, job: int) -> bool:
@@ -203,7 +200,7 @@ class Pool:
         limit, threads = self.memory_limit(alone=slot.alone), self.limits.threads
         if slot.deadline is not None and now >= slot.deadline:
             self._late(slot)
-        elif not slot.idle and (fault := blame.for_excess(slot.process, limit_bytes=limit, threads=threads)):
+        elif slot.look_due(now) and (fault := blame.for_excess(slot.process, limit_bytes=limit, threads=threads)):
             self._end(slot, fault)
         elif slot.idle and now - slot.idle_since >= self.limits.idle_unload_seconds:
             self._remove(slot, kill=False)

@@ -9,8 +9,9 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bgrd.engine.wire import Channel
@@ -41,7 +42,7 @@ _FAMILIES = ("LC_", "MALLOC_", "NIX_", "PYTHON")
 _THREAD_POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "MKL_NUM_THREADS")
 """What numpy's libraries of linear algebra ask, each its own first."""
 
-_USER_TICKS, _SYSTEM_TICKS, _THREADS = 14, 15, 20
+_THREADS = 20
 
 
 @dataclass(slots=True)
@@ -50,6 +51,8 @@ class LaneProcess:
 
     child: subprocess.Popen[bytes]
     channel: Channel
+    _hard: dict[int, int] = field(default_factory=dict, init=False)
+    _soft: dict[int, int] = field(default_factory=dict, init=False)
 
     @property
     def pid(self) -> int:
@@ -70,7 +73,10 @@ class LaneProcess:
 
     def processor_seconds(self) -> float:
         """Give the processor time it has used so far; 0 when it is gone."""
-        return (self._stat(_USER_TICKS) + self._stat(_SYSTEM_TICKS)) / os.sysconf("SC_CLK_TCK")
+        try:
+            return time.clock_gettime(_clock_of(self.pid))
+        except OSError:
+            return 0.0
 
     def limit(self, *, memory_bytes: int, file_bytes: int, processor_seconds: float) -> None:
         """Bound what it may take from now on: private memory, the size of a file, more processor time.
@@ -93,10 +99,17 @@ class LaneProcess:
         return ""
 
     def _limit(self, kind: int, most: int) -> None:
-        """Set a soft limit; the hard one stays, as only the system's administrator could raise it again."""
-        _soft, hard = resource.prlimit(self.pid, kind)
+        """Set a soft limit; the hard one stays, as only the system's administrator could raise it again.
+
+        Neither can change behind us: a caged lane may not, and nobody else is to.
+        """
+        if kind not in self._hard:
+            self._hard[kind] = resource.prlimit(self.pid, kind)[1]
+        hard = self._hard[kind]
         soft = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.prlimit(self.pid, kind, (soft, hard))
+        if self._soft.get(kind) != soft:
+            resource.prlimit(self.pid, kind, (soft, hard))
+            self._soft[kind] = soft
 
     def _stat(self, field: int) -> int:
         """Give one of the kernel's figures; 0 when it is gone. Source: proc(5), /proc/PID/stat."""
@@ -183,6 +196,11 @@ def start_lane(arguments: tuple[str, ...] = ("-P", "-m", "bgrd.engine.lane")) ->
     finally:
         theirs.close()
     return LaneProcess(child=child, channel=ours)
+
+
+def _clock_of(pid: int) -> int:
+    """Give the clock of a process's processor time. Source: clock_getcpuclockid(3), which Python does not know."""
+    return (~pid << 3) | 2
 
 
 def kernel_oom_kills() -> int:

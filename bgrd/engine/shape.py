@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import MISSING, fields
+from functools import cache
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -23,6 +24,7 @@ def misfit(values: dict[str, object], kind: type[Any]) -> str:
     return next((f"{name} is wrong" for name, value in values.items() if not _fits(value, hints[name])), "")
 
 
+@cache  # working them out takes half a millisecond, and a picture has two messages to be checked
 def _annotations(kind: type[Any]) -> tuple[dict[str, Any], frozenset[str]]:
     """Give the fields' types and the names of those without a default."""
     known, given = get_type_hints(kind), fields(kind)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
@@ -18,10 +19,13 @@ from bgrd.job import GroundChoice, ModelChoice
 from bgrd.kernel import blocked_in_file_call
 from bgrd.question import dispose
 
-__all__ = ["Assignment", "Slot", "Stage", "best"]
+__all__ = ["LOOK_SECONDS", "Assignment", "Slot", "Stage", "best"]
 
 _START_SECONDS = 120.0
 """How long a lane may take to start and load its model before it counts as hung."""
+
+LOOK_SECONDS = 0.25
+"""How often the memory of a busy lane is looked at: not at each turn of the main loop, it means reading files."""
 
 _SPARE_BYTES = 64 * 2**20
 
@@ -66,6 +70,7 @@ class Slot:
     stage: Stage = "idle"
     deadline: float | None = None
     limit_seconds: float = 0.0
+    look_at: float = -math.inf
 
     @property
     def idle(self) -> bool:
@@ -86,6 +91,13 @@ class Slot:
     def held(self) -> bool:
         """Whether its job waits for a file system, and not for this lane."""
         return self.stage == "read" or (self.stage == "work" and blocked_in_file_call(self.process.pid))
+
+    def look_due(self, now: float) -> bool:
+        """Say whether to look now at what it has taken; then not again for a while."""
+        due = not self.idle and now >= self.look_at
+        if due:
+            self.look_at = now + LOOK_SECONDS
+        return due
 
     def greet(self, message: Hello) -> list[str]:
         """Note that the lane runs; gives what was to hold it in and does not, by name and reason."""

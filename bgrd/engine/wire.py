@@ -12,7 +12,7 @@ import socket
 from array import array
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from bgrd.engine.shape import misfit
@@ -188,7 +188,9 @@ class Channel:
 
         Without `wait` BlockingIOError is raised where the other end has not read what was sent before.
         """
-        packet = json.dumps({"is": type(message).__name__, **asdict(message)}).encode()
+        # Not asdict, which copies what is only read: of a recipe that takes ten times as long as the JSON.
+        values = {each.name: getattr(message, each.name) for each in fields(message)}
+        packet = json.dumps({"is": type(message).__name__, **values}).encode()
         if len(packet) > _PACKET_BYTES:
             text = f"message {type(message).__name__} of {len(packet)} bytes is over {_PACKET_BYTES}"
             raise ValueError(text)
