@@ -6,11 +6,10 @@ thread; the main loop only posts requests here and reads the answers it posts ba
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from queue import SimpleQueue
+from functools import lru_cache, partial
 from typing import Any
 
 from bgrd.delivery.claim import Claim, drop_claim, drop_drafts, open_claim
@@ -22,13 +21,13 @@ from bgrd.delivery.premises import Premises
 from bgrd.delivery.probe import probe, probe_fault, weighed
 from bgrd.delivery.recall import adopt, intact_job, same_file_job
 from bgrd.engine.events import Blocked, Broken, Closed, Delayed, Event, Fed, Idle, Judged, Outcome, Prepared, Resumed
+from bgrd.engine.requests import Requests
 from bgrd.engine.verdict import Verdict, judge, takes_holes
 from bgrd.engine.wire import Finished, Hashed
 from bgrd.errors import ChangedFault, Fault, FileFault, FolderFault, StateError, UnknownFault
 from bgrd.intake.lease import lease
 from bgrd.job import Folder, Job, recipe_hash
 from bgrd.journal.journal import Journal, Recovery
-from bgrd.question import begin
 from bgrd.steps import passed
 
 __all__ = ["Committer"]
@@ -40,8 +39,7 @@ _SKIPS = 100
 class Committer:
     """Serves requests for one folder, one after the other, on its own thread.
 
-    `post` is called from that thread with each `Event`. `busy_since` is the monotonic second at which the
-    request under way began, None when idle: a folder whose share is dead shows itself there.
+    `post` is called from that thread with each `Event`.
     """
 
     def __init__(
@@ -54,7 +52,6 @@ class Committer:
     ) -> None:
         self.folder = folder
         self.blocked: FolderFault | None = None
-        self.busy_since: float | None = None
         self._post = post
         self._stopping = False
         self._delayed = False
@@ -66,28 +63,34 @@ class Committer:
         self._notes = FailureNotes(folder, journal)
         self._leftovers = Leftovers(folder, journal, self._outbox, notes=self._notes, closed=self._finished)
         self._claims: dict[int, Claim] = {}
-        self._requests: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._serve, name=f"commit-{folder.name}", daemon=True)
+        # The same for thousands of jobs, and slow to make; another for each picture they stand on that changes.
+        self._recipe_of = lru_cache(maxsize=8)(partial(recipe_hash, folder.recipe))
+        self._requests = Requests(
+            f"commit-{folder.name}",
+            broken=lambda error: post(Broken(folder=folder.name, error=error)),
+            served=self._end_delay,
+            ended=self._drop_all,
+        )
 
     def start(self) -> None:
         """Start the thread. Raises OSError where none can be."""
-        begin(self._thread)
+        self._requests.start()
 
     @property
     def native_id(self) -> int:
         """The thread's id as the kernel knows it, 0 before it runs."""
-        return self._thread.native_id or 0
+        return self._requests.native_id
+
+    @property
+    def busy_since(self) -> float | None:
+        """The monotonic second at which the request under way began, None when idle: there a dead share shows."""
+        return self._requests.busy_since
 
     def stop(self, seconds: float) -> bool:
-        """Finish what is queued and end; False when the thread did not within `seconds` and was abandoned.
-
-        From then on it waits for no full state disk any more.
-        """
-        self._requests.put(None)
-        if self._thread.ident is not None:
-            self._thread.join(seconds)
+        """Finish what is queued and end; False when it did not within `seconds`. It waits for no full disk any more."""
+        ended = self._requests.stop(seconds)
         self._stopping = True  # whoever is held up by the journal now gives up
-        return not self._thread.is_alive()
+        return ended
 
     def fetch(self, *, oldest: bool) -> None:
         """Ask for one claimed job: answers `Prepared` or `Idle`."""
@@ -95,7 +98,7 @@ class Committer:
 
     def judge(self, message: Hashed) -> None:
         """Ask whether the job's bytes still need work: answers `Judged`, and `Closed` when not."""
-        self._requests.put(lambda: self._guarded(message.job, lambda: self._judge(message)))
+        self._requests.put(lambda: self._guarded(message.job, lambda: self._judge(message)), urgent=True)
 
     def commit(self, message: Finished, *, facts: Mapping[str, Any]) -> None:
         """Ask to commit a finished job: answers `Closed`."""
@@ -123,21 +126,15 @@ class Committer:
 
     def _delay(self, error: StateError) -> None:
         """Take note that the journal cannot be written now; told once, until a request comes through."""
-        self.busy_since = time.monotonic()
+        self._requests.renewed()
         if not self._delayed:
             self._delayed = True
             self._post(Delayed(folder=self.folder.name, reason=str(error)))
 
-    def _serve(self) -> None:
-        while (request := self._requests.get()) is not None:
-            self.busy_since = time.monotonic()
-            try:
-                request()
-            except Exception as error:  # noqa: BLE001 - a thread that ends unseen leaves a daemon that looks alive
-                self._post(Broken(folder=self.folder.name, error=error))
-                break
-            self.busy_since = None
-            self._delayed = False
+    def _end_delay(self) -> None:
+        self._delayed = False
+
+    def _drop_all(self) -> None:
         for claim in list(self._claims.values()):
             self._drop(claim)
         self._premises.close()
@@ -185,11 +182,12 @@ class Committer:
         """Compare with earlier results of this path: equal bytes whose results are intact need no work."""
         claim = self._claims[message.job]
         claim.job = replace(claim.job, sha256=message.sha256)
-        recipe = recipe_hash(self.folder.recipe, model_sha256=message.model_sha256, grounds=message.grounds)
-        self._journal.hashed(message.job, sha256=message.sha256, recipe=recipe)
+        recipe = self._recipe_of(model_sha256=message.model_sha256, grounds=tuple(message.grounds))
+        past = self._journal.hashed(message.job, sha256=message.sha256, recipe=recipe)
         passed("job.hashed")
-        intact = intact_job(self._journal, self._outbox, claim.job)
-        same = same_file_job(self._journal, claim.job)
+        claim.noted = past.note is not None
+        intact = intact_job(past, self._outbox)
+        same = same_file_job(past, claim.job)
         self._post(Judged(folder=self.folder.name, job_id=message.job, go=intact is None and same is None))
         passed("job.judged")
         if intact is not None:
@@ -222,7 +220,8 @@ class Committer:
 
     def _conclude(self, claim: Claim, outcome: Outcome, facts: Mapping[str, Any]) -> None:
         """Apply the source policy to a committed job; where it cannot be now, that is tried again later."""
-        self._notes.remove(claim.job.path)
+        if claim.noted:
+            self._notes.remove(claim.job.path)
         try:
             applied = finish(self.folder, self._journal, claim.job, claim.opened, details=facts)
         except Fault as fault:

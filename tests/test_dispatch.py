@@ -665,7 +665,7 @@ def test_a_silent_folder_gives_its_lane_back(tmp_path: Path, monkeypatch: pytest
     if stage == "answer":
         engine.turn()
         assert engine.pool.busy, "the committer still owes an answer, and may give it"
-        desk.committer.busy_since = engine.now() - 21
+        desk.committer._requests.busy_since = engine.now() - 21
     engine.until(lambda: not engine.pool.busy)
     monkeypatch.setattr("bgrd.committer.intact_job", lambda *_: None)
     well.drop("b.jpg", b"other")

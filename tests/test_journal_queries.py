@@ -58,10 +58,9 @@ def _daily_work(journal: Journal) -> None:
         journal.unknown("f", [(name, VERSION)])
         job = begun(journal, name)
         journal.hashed(job.id, sha256="s", recipe="r")
-        journal.earlier("f", name, before_id=job.id)
         journal.target_owner("f", name)
         if name == b"a":
-            journal.intend(job.id, [RESULT])
+            journal.intend(job.id, [RESULT], unless_taken=True)
             journal.committed(job.id)
             journal.done(job.id, details={})
         elif name == b"b":

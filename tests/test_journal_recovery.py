@@ -198,7 +198,7 @@ class TestLife:
         with opened(path) as journal:
             journal.admit("f", [(b"a.jpg", VERSION)])
             (ready,) = journal.jobs(states=[State.READY], limit=1)
-            steps: list[Callable[[], None]] = [
+            steps: list[Callable[[], object]] = [
                 lambda: journal.hashed(ready.id, sha256="s", recipe="r"),
                 lambda: journal.intend(ready.id, [RESULT]),
                 lambda: journal.committed(ready.id),

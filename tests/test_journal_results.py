@@ -67,17 +67,62 @@ class TestResults:
         assert journal.written("f", b"a.jpg", b"a.png") == {SHA}
         assert journal.written("f", b"b.jpg", b"a.png") == frozenset()
 
-    def test_earlier(self, journal: Journal) -> None:
-        """Earlier results are the path's own published ones, newest first."""
+    def test_past(self, journal: Journal) -> None:
+        """Who notes a hash hears of the path's own earlier jobs of the same bytes with published results, newest first.
+
+        Not of those of other bytes, of another path, of none published, nor of itself.
+        """
         first = claimed(journal)
         finish(journal, first)
         second = claimed(journal, b"a.jpg", V2)
         finish(journal, second)
         finish(journal, claimed(journal, b"other.jpg"), result(b"o.png"))
         third = claimed(journal, b"a.jpg", CHMOD)
+        assert journal.hashed(third.id, sha256="ef" * 32, recipe="r").alike == ()
         journal.intend(third.id, [result()])
-        assert [job.id for job in journal.earlier("f", b"a.jpg", before_id=third.id)] == [second.id, first.id]
-        assert [job.id for job in journal.earlier("f", b"a.jpg", before_id=second.id)] == [first.id]
+        journal.requeue(third.id)
+        assert journal.claim("f", oldest=False, now=START) is not None
+        alike = journal.hashed(third.id, sha256=SHA, recipe="r").alike
+        assert [(job.id, job.results) for job in alike] == [(second.id, (result(),)), (first.id, (result(),))]
+
+    def test_past_note(self, journal: Journal) -> None:
+        """Who notes a hash hears of the path's failure note, whichever job has it, until it is cleared."""
+        failed = claimed(journal)
+        journal.fail(failed.id, kind="input", reason="r", note=b"a.jpg.txt")
+        job = claimed(journal, b"a.jpg", V2)
+        assert journal.hashed(job.id, sha256=SHA, recipe="r").note == b"a.jpg.txt"
+        journal.clear_note("f", b"a.jpg")
+        assert journal.hashed(job.id, sha256=SHA, recipe="r").note is None
+
+    def test_taken_names(self, journal: Journal) -> None:
+        """Where a target is another path's nothing is recorded, and which is told; one's own is free to be taken again.
+
+        A name that belongs to a withdrawn job, or to another folder's, is nobody's.
+        """
+        finish(journal, claimed(journal), result(b"a.png"), result(b"a.mask.png"))
+        job = claimed(journal, b"a.webp")
+        wanted = [result(b"a.png"), result(b"b.png"), result(b"a.mask.png")]
+        assert journal.intend(job.id, wanted, unless_taken=True) == {b"a.png", b"a.mask.png"}
+        (left,) = journal.jobs(states=[State.RUNNING], limit=9)
+        assert (left.id, left.results) == (job.id, ())
+        assert journal.intend(job.id, [result(b"b.png")], unless_taken=True) == frozenset()
+        assert only(journal, State.COMMITTING).results == (result(b"b.png"),)
+        journal.withdraw(job.id, reason="changed")
+        again = claimed(journal, b"a.jpg", V2)
+        assert journal.intend(again.id, [result(b"a.png"), result(b"b.png")], unless_taken=True) == frozenset()
+
+    def test_done_at_once(self, journal: Journal) -> None:
+        """A job whose results are published is committed and done by one write; no other is done by it."""
+        job = claimed(journal)
+        with pytest.raises(TransitionError):
+            journal.done(job.id, details={}, published=True)
+        assert only(journal).state is State.RUNNING
+        journal.intend(job.id, [result()])
+        with pytest.raises(TransitionError):
+            journal.done(job.id, details={})
+        assert only(journal).state is State.COMMITTING
+        journal.done(job.id, details={"width": 3}, published=True)
+        assert (only(journal).state, only(journal).results) == (State.DONE, (result(),))
 
     def test_known(self, journal: Journal) -> None:
         """Equal bytes take over what is on record; the old row stays as history without it."""

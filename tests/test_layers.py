@@ -58,6 +58,7 @@ config.values | delivery.naming | delivery.ownership | engine.capacity | engine.
 models.address | models.anatomy | models.partial | models.spec
 imaging.colour | imaging.deflate | imaging.means | imaging.metadata | imaging.parts | imaging.picture
 imaging.quiet | imaging.tiles
+engine.requests
 intake.ignore | intake.limit | intake.pace | models.providers
 engine.cage | engine.shape | engine.trace | imaging.jpeg | imaging.room | journal.diagnosis | journal.salvage
 telemetry.notify | telemetry.status

@@ -17,11 +17,15 @@ __all__ = ["Claim", "draft_directories", "drop_claim", "drop_drafts", "open_clai
 
 @dataclass(slots=True)
 class Claim:
-    """A job in the engine with the descriptors held for it; `drop_claim` gives them back."""
+    """A job in the engine with the descriptors held for it; `drop_claim` gives them back.
+
+    `noted`: its path has a failure note, which goes with its success.
+    """
 
     job: Job
     opened: Opened
     drafts: list[Draft]
+    noted: bool = False
 
 
 def open_claim(folder: Folder, outbox: Outbox, job: Job) -> Claim:

@@ -19,7 +19,18 @@ from typing import Literal
 from bgrd.errors import FolderFault
 from bgrd.kernel import rename_noreplace
 
-__all__ = ["LADDER", "Draft", "Rung", "create_draft", "drop_draft", "find_rung", "give_name", "move", "publish_draft"]
+__all__ = [
+    "LADDER",
+    "Draft",
+    "Rung",
+    "create_draft",
+    "drop_draft",
+    "exists",
+    "find_rung",
+    "give_name",
+    "move",
+    "publish_draft",
+]
 
 Rung = Literal["unnamed", "hidden+link", "hidden+renameat2"]
 
@@ -164,7 +175,7 @@ def _link_or_rename(source: bytes, target: bytes, *, source_dir: int, target_dir
     else:
         os.unlink(source, dir_fd=source_dir)
         return True
-    if _exists(target, directory=target_dir):
+    if exists(target, directory=target_dir):
         return False
     os.rename(source, target, src_dir_fd=source_dir, dst_dir_fd=target_dir)
     return True
@@ -209,7 +220,8 @@ def _same_file(fd: int, name: bytes, *, directory: int) -> bool:
     return os.path.samestat(found, os.fstat(fd))
 
 
-def _exists(name: bytes, *, directory: int) -> bool:
+def exists(name: bytes, *, directory: int) -> bool:
+    """Say whether anything has that name, without following a link. Raises OSError."""
     try:
         os.stat(name, dir_fd=directory, follow_symlinks=False)
     except FileNotFoundError:

@@ -25,7 +25,16 @@ from bgrd.delivery.beneath import (
     split,
     sync_directories,
 )
-from bgrd.delivery.ladder import LADDER, Draft, Rung, create_draft, drop_draft, find_rung, publish_draft
+from bgrd.delivery.ladder import (
+    LADDER,
+    Draft,
+    Rung,
+    create_draft,
+    drop_draft,
+    exists,
+    find_rung,
+    publish_draft,
+)
 from bgrd.delivery.naming import candidates, hidden_probe, hidden_result
 from bgrd.delivery.ownership import Ownership
 from bgrd.delivery.replace import replace_earlier
@@ -147,6 +156,11 @@ class Outbox:
         """Give the hex SHA-256 of a result, or None where there is no regular file of that name. Raises as `create`."""
         with folder_faults("outbox", self.root, path=target), self._existing(target) as (directory, name):
             return None if directory is None else _sha256_at(name, directory=directory)
+
+    def holds(self, target: bytes) -> bool:
+        """Say whether anything has that name, at the price of a look. Raises as `create`."""
+        with folder_faults("outbox", self.root, path=target), self._existing(target) as (directory, name):
+            return directory is not None and exists(name, directory=directory)
 
     def set_mtime(self, draft: Draft, mtime_ns: int) -> None:
         """Set the modification time of a finished draft, durably; nanoseconds since the epoch. Raises FolderFault."""

@@ -7,23 +7,20 @@ from dataclasses import replace
 from bgrd.delivery.commit import results_intact
 from bgrd.delivery.outbox import Outbox
 from bgrd.job import Job
-from bgrd.journal.journal import Journal
+from bgrd.journal.journal import Journal, Past
 from bgrd.steps import passed
 
 __all__ = ["adopt", "intact_job", "same_file_job"]
 
 
-def intact_job(journal: Journal, outbox: Outbox, job: Job) -> Job | None:
-    """Give the newest earlier job of this path with the same bytes whose results are all still there.
-
-    `job` has its hash. Raises FolderFault.
-    """
-    return next((earlier for earlier in _alike(journal, job) if results_intact(outbox, earlier.results)), None)
+def intact_job(past: Past, outbox: Outbox) -> Job | None:
+    """Give the newest earlier job of the same bytes whose results are all still there. Raises FolderFault."""
+    return next((earlier for earlier in past.alike if results_intact(outbox, earlier.results)), None)
 
 
-def same_file_job(journal: Journal, job: Job) -> Job | None:
+def same_file_job(past: Past, job: Job) -> Job | None:
     """Give the earlier job of what is the very same file with other inode or ctime, wherever its results are now."""
-    return next(iter(_alike(journal, job)), None) if job.same_stat else None
+    return next(iter(past.alike), None) if job.same_stat else None
 
 
 def adopt(journal: Journal, job: Job, *, earlier: Job) -> Job:
@@ -36,8 +33,3 @@ def adopt(journal: Journal, job: Job, *, earlier: Job) -> Job:
     journal.committed(job.id)
     passed("commit.committed")
     return replace(job, kind=earlier.kind)
-
-
-def _alike(journal: Journal, job: Job) -> list[Job]:
-    earlier = journal.earlier(job.folder, job.path, before_id=job.id)
-    return [each for each in earlier if each.sha256 == job.sha256]

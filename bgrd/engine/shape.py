@@ -16,7 +16,7 @@ _INTEGERS_END = 2**63
 
 def misfit(values: dict[str, object], kind: type[Any]) -> str:
     """Say what keeps `kind(**values)` from being what its annotations promise; empty where nothing does."""
-    hints, required = _annotations(kind)
+    hints, required = _annotations(kind)  # type: ignore[arg-type] # a class is hashable
     if missing := required - values.keys():
         return f"{min(missing)} is missing"
     if values.keys() - hints.keys():

@@ -145,8 +145,9 @@ class Database:
         begin = "BEGIN IMMEDIATE" if any(request.writes for request in wanted) else "BEGIN"
         try:
             connection.execute(begin)
-            answers = [self._answer(connection, request) for request in wanted]
-            connection.execute("COMMIT")
+            answers = [self._answer(connection, request, alone=len(wanted) == 1) for request in wanted]
+            if connection.in_transaction:
+                connection.execute("COMMIT")
         except Exception as error:  # noqa: BLE001 - whatever it is, each caller must hear of it
             with contextlib.suppress(sqlite3.Error):  # SQLite has rolled back by itself after some errors
                 connection.execute("ROLLBACK")
@@ -164,17 +165,20 @@ class Database:
                 # One each: a traceback grows on what several threads raise.
                 request.future.set_exception(_copied(error))
 
-    def _answer(self, connection: sqlite3.Connection, request: _Request) -> _Answer:
-        connection.execute("SAVEPOINT request")
+    def _answer(self, connection: sqlite3.Connection, request: _Request, *, alone: bool) -> _Answer:
+        """Run a request; where it raises, take back what it did and nothing else."""
+        if not alone:  # what a lone one did goes with its transaction: two statements less
+            connection.execute("SAVEPOINT request")
         try:
             value = request.work(Tables(connection))
         except Exception as error:
             if not connection.in_transaction:
                 raise  # SQLite gave the whole group up: a full disk, an I/O error
-            connection.execute("ROLLBACK TO request")
-            connection.execute("RELEASE request")
+            for statement in ("ROLLBACK",) if alone else ("ROLLBACK TO request", "RELEASE request"):
+                connection.execute(statement)
             return _Answer(error=state_error(self._path, error) if isinstance(error, sqlite3.Error) else error)
-        connection.execute("RELEASE request")
+        if not alone:
+            connection.execute("RELEASE request")
         return _Answer(value=value)
 
     def _open(self) -> sqlite3.Connection:

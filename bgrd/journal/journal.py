@@ -22,10 +22,11 @@ from bgrd.journal import outcomes, turns
 from bgrd.journal.database import Database
 from bgrd.journal.file import journal_file
 from bgrd.journal.ledger import ALLOWED, MIGRATIONS, TransitionError, counts, fact, job_of, jobs, set_fact
+from bgrd.journal.outcomes import Past
 from bgrd.journal.patience import PatientDatabase
 from bgrd.journal.turns import Recovery
 
-__all__ = ["ALLOWED", "Journal", "Recovery", "TransitionError", "open_journal"]
+__all__ = ["ALLOWED", "Journal", "Past", "Recovery", "TransitionError", "open_journal"]
 
 _PRUNED_AT_ONCE = 500
 
@@ -165,13 +166,12 @@ class Journal:
 
     # How a job goes on
 
-    def hashed(self, job_id: int, *, sha256: str, recipe: str) -> None:
-        """Note the hash of a running job's bytes and of its recipe; from now on it may be to blame for an end."""
-        self._database.write(lambda tables: outcomes.hashed(tables, job_id, sha256=sha256, recipe=recipe))
+    def hashed(self, job_id: int, *, sha256: str, recipe: str) -> Past:
+        """Note the hash of a running job's bytes and of its recipe; from now on it may be to blame for an end.
 
-    def earlier(self, folder: str, path: bytes, *, before_id: int) -> list[Job]:
-        """Give the path's older jobs with published results, newest first, at most a few dozen."""
-        return self._database.read(lambda tables: outcomes.earlier(tables, folder, path, before_id=before_id))
+        Gives what is known of its path, of whose older jobs at most a few dozen are looked at.
+        """
+        return self._database.write(lambda tables: outcomes.hashed(tables, job_id, sha256=sha256, recipe=recipe))
 
     def results(self, job_id: int) -> tuple[Result, ...]:
         """Give the results recorded for a job."""
@@ -182,20 +182,25 @@ class Journal:
         now = self._clock()
         self._database.write(lambda tables: outcomes.known(tables, job_id, of=of, now=now))
 
-    def intend(self, job_id: int, results: Sequence[Result], *, kind: str | None = None) -> None:
-        """Record what is about to be published: COMMITTING, with a `kind` if given. May be called again."""
-        now = self._clock()
-        self._database.write(lambda tables: outcomes.intend(tables, job_id, results, kind=kind, now=now))
+    def intend(
+        self, job_id: int, results: Sequence[Result], *, kind: str | None = None, unless_taken: bool = False
+    ) -> frozenset[bytes]:
+        """Record what is about to be published: COMMITTING, with a `kind` if given. May be called again.
+
+        Gives, with `unless_taken`, the targets that are another path's: where there are any, nothing is recorded.
+        """
+        intend = partial(outcomes.intend, kind=kind, unless_taken=unless_taken, now=self._clock())
+        return self._database.write(lambda tables: intend(tables, job_id, results))
 
     def committed(self, job_id: int) -> None:
         """Record that all results are published; again is harmless."""
         now = self._clock()
         self._database.write(lambda tables: outcomes.commit(tables, job_id, now=now))
 
-    def done(self, job_id: int, *, details: Mapping[str, Any]) -> None:
-        """End a committed job."""
-        now = self._clock()
-        self._database.write(lambda tables: outcomes.end_done(tables, job_id, details=details, now=now))
+    def done(self, job_id: int, *, details: Mapping[str, Any], published: bool = False) -> None:
+        """End a committed job, or one whose results are `published`, which is committed by the same write."""
+        end = partial(outcomes.end_done, details=details, published=published, now=self._clock())
+        self._database.write(lambda tables: end(tables, job_id))
 
     def fail(self, job_id: int, *, kind: str, reason: str, note: bytes | None) -> None:
         """End a job as FAILED, the try counted; `note` is the failure note's name."""
@@ -214,12 +219,8 @@ class Journal:
     def _set_aside(
         self, job_id: int, state: State, *, kind: str, reason: str, due: float | None, charged: bool
     ) -> None:
-        now = self._clock()
-        self._database.write(
-            lambda tables: turns.set_aside(
-                tables, job_id, state, kind=kind, reason=reason, due=due, charged=charged, now=now
-            ),
-        )
+        aside = partial(turns.set_aside, kind=kind, reason=reason, due=due, charged=charged, now=self._clock())
+        self._database.write(lambda tables: aside(tables, job_id, state))
 
     def alone(self, job_id: int, *, reason: str) -> None:
         """Send a job back to READY, to be run with nothing beside it."""

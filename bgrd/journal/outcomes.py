@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from bgrd.job import Job, Result, State
@@ -17,9 +18,9 @@ from bgrd.journal.database import Tables
 from bgrd.journal.ledger import TransitionError, enter, job_of, text
 
 __all__ = [
+    "Past",
     "clear_note",
     "commit",
-    "earlier",
     "end_done",
     "end_failed",
     "forget",
@@ -39,23 +40,29 @@ __all__ = [
 _EARLIER_AT_MOST = 32
 
 
-def hashed(tables: Tables, job_id: int, *, sha256: str, recipe: str) -> None:
-    """Note what a running job's bytes are and how they are worked on."""
-    changed = tables.run(
-        "UPDATE job SET sha256 = ?, recipe = ? WHERE id = ? AND state = 'running'",
-        sha256,
-        recipe,
-        job_id,
-    )
-    if not changed:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """What is known of a job's path: earlier jobs of the same bytes that published results, newest first; its note."""
+
+    alike: tuple[Job, ...] = ()
+    note: bytes | None = None
+
+
+def hashed(tables: Tables, job_id: int, *, sha256: str, recipe: str) -> Past:
+    """Note what a running job's bytes are and how they are worked on, and give what is known of its path."""
+    row = tables.row("SELECT folder, path FROM job WHERE id = ? AND state = 'running'", job_id)
+    if row is None:
         raise TransitionError(f"Job {job_id} is not running and cannot be hashed.")
+    tables.run("UPDATE job SET sha256 = ?, recipe = ? WHERE id = ?", sha256, recipe, job_id)
+    alike = _earlier(tables, row["folder"], row["path"], before_id=job_id, sha256=sha256)
+    return Past(alike=alike, note=note_of(tables, row["folder"], row["path"]))
 
 
-def earlier(tables: Tables, folder: str, path: bytes, *, before_id: int) -> list[Job]:
-    """Give the path's jobs below `before_id` that have published results, newest first, a bounded number."""
+def _earlier(tables: Tables, folder: str, path: bytes, *, before_id: int, sha256: str) -> tuple[Job, ...]:
+    """Give those of a path's jobs below `before_id` that have published results; looks at a bounded number."""
     rows = tables.rows(
         """
-        SELECT id FROM job
+        SELECT id, sha256 FROM job
         WHERE folder = ? AND path = ? AND id < ? AND state IN ('committed', 'done')
             AND EXISTS (SELECT 1 FROM result WHERE result.job = job.id)
         ORDER BY id DESC LIMIT ?
@@ -65,7 +72,7 @@ def earlier(tables: Tables, folder: str, path: bytes, *, before_id: int) -> list
         before_id,
         _EARLIER_AT_MOST,
     )
-    return [job_of(tables, row["id"]) for row in rows]
+    return tuple(job_of(tables, row["id"]) for row in rows if row["sha256"] == sha256)
 
 
 def known(tables: Tables, job_id: int, *, of: int, now: float) -> None:
@@ -85,8 +92,15 @@ def known(tables: Tables, job_id: int, *, of: int, now: float) -> None:
     )
 
 
-def intend(tables: Tables, job_id: int, results: Sequence[Result], *, kind: str | None, now: float) -> None:
-    """Record what is about to be published, in place of what the job intended before; and a kind, if given."""
+def intend(
+    tables: Tables, job_id: int, results: Sequence[Result], *, kind: str | None, unless_taken: bool, now: float
+) -> frozenset[bytes]:
+    """Record what is about to be published, in place of what the job intended before; and a kind, if given.
+
+    Gives, with `unless_taken`, the targets that are another path's: where there are any, nothing is recorded.
+    """
+    if unless_taken and (taken := _taken(tables, job_id, results)):
+        return taken
     row = enter(tables, job_id, State.COMMITTING, now=now)
     if kind is not None:
         tables.run("UPDATE job SET kind = ? WHERE id = ?", kind, job_id)
@@ -101,6 +115,15 @@ def intend(tables: Tables, job_id: int, results: Sequence[Result], *, kind: str 
             result.size,
             result.sha256,
         )
+    return frozenset()
+
+
+def _taken(tables: Tables, job_id: int, results: Sequence[Result]) -> frozenset[bytes]:
+    row = tables.row("SELECT folder, path FROM job WHERE id = ?", job_id)
+    if row is None:
+        return frozenset()
+    owners = {result.target: target_owner(tables, row["folder"], result.target) for result in results}
+    return frozenset(target for target, owner in owners.items() if owner is not None and owner[0] != row["path"])
 
 
 def commit(tables: Tables, job_id: int, *, now: float) -> None:
@@ -108,8 +131,10 @@ def commit(tables: Tables, job_id: int, *, now: float) -> None:
     enter(tables, job_id, State.COMMITTED, now=now)
 
 
-def end_done(tables: Tables, job_id: int, *, details: Mapping[str, Any], now: float) -> None:
-    """End a committed job well."""
+def end_done(tables: Tables, job_id: int, *, details: Mapping[str, Any], published: bool, now: float) -> None:
+    """End a committed job well; one whose results are `published` is committed by the way."""
+    if published:
+        commit(tables, job_id, now=now)
     if enter(tables, job_id, State.DONE, now=now)["state"] != State.COMMITTED:
         raise TransitionError(f"Job {job_id} is not committed and cannot be done.")
     written = json.dumps(details, default=str)  # a detail of a type JSON lacks must not cost the job

@@ -59,8 +59,8 @@ def claim(tables: Tables, folder: str, *, oldest: bool, now: float) -> Job | Non
     chosen = tables.row(_OLDEST if oldest else _NEWEST, folder)
     if chosen is None:
         return None
-    enter(tables, chosen["id"], State.RUNNING, now=now)
-    tables.run("UPDATE job SET sha256 = NULL WHERE id = ?", chosen["id"])
+    # Not by `enter`, which asks what the choice has answered: it is ready, and RUNNING may follow.
+    tables.run("UPDATE job SET state = 'running', changed = ?, sha256 = NULL WHERE id = ?", now, chosen["id"])
     return job_of(tables, chosen["id"])
 
 

@@ -86,6 +86,11 @@ class Lanes:
     def busy(self) -> int:
         return len(self.busy_lanes)
 
+    @property
+    def free(self) -> int:
+        alone = any(lane.assignment.alone for lane in self.busy_lanes)
+        return 0 if alone else self.limits.lanes - self.busy
+
     def memory_limit(self, *, alone: bool) -> int:
         return self.limits.memory_bytes
 

@@ -48,9 +48,7 @@ class _Hands(Committer):
 
     def serve(self) -> bool:
         """Serve one request; False where there is none."""
-        if self._requests.empty():
-            return False
-        request = self._requests.get()
+        request = self._requests.take() if self._requests.waiting else None
         if request is None:
             return False
         try:
@@ -62,8 +60,8 @@ class _Hands(Committer):
     def stop(self, seconds: float) -> bool:
         """Serve what is queued and end, as the thread does."""
         if seconds > 0:
-            self._requests.put(None)
-            self._serve()
+            self._requests.stop(0)
+            self._requests.serve()
         return True
 
 
@@ -203,7 +201,7 @@ class Parent:
                 pass
             while self.lanes.advance(0):
                 moved = True
-            if not moved and due > self.clock.now and not self.feet._dirty and not self.hands._requests.qsize():
+            if not moved and due > self.clock.now and not self.feet._dirty and not self.hands._requests.waiting:
                 break
         else:
             pytest.fail("it never rests")
