@@ -47,6 +47,7 @@ class Daemon:
     """Runs until it is told to stop, or with `until_done` until nothing is left to do.
 
     `load` reads the configuration anew at start and at each reload; `watcher` is told every event the log gets.
+    `starter`, which this closes, may have a lane on its way.
     After `run`, `left` is how many jobs are not at their end, `writing` which files were still being written, and
     `stopped` whether a signal ended it.
     Making one takes the lock on the state directory and opens the journal. Raises BgrdError.
@@ -59,6 +60,7 @@ class Daemon:
         notifier: Notifier,
         until_done: bool = False,
         watcher: Report | None = None,
+        starter: Starter | None = None,
     ) -> None:
         self._load = load
         self._notifier = notifier
@@ -72,7 +74,7 @@ class Daemon:
         self._prune_at = 0.0
         self.left = 0
         self.writing: tuple[bytes, ...] = ()
-        self._starter = Starter()  # before anything is open that may lie on a share
+        self._starter = starter or Starter()  # before anything is open that may lie on a share
         with ExitStack() as opened:
             opened.callback(self._starter.close)
             self._lock = hold(settings.state_directory)
@@ -162,6 +164,7 @@ class Daemon:
             return None
         if self._roster.ready:
             self._ready = True
+            self._starter.dismiss()
             self._report("daemon.ready", inboxes=[folder.inbox for folder in self._roster.plan.folders])
             self._notifier.ready(summary(self._facts()))
             return None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,6 +82,49 @@ def test_a_manager_that_does_not_listen_is_no_error(tmp_path: Path) -> None:
     notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "gone")})
     assert not notifier.ready("up")
     notifier.close()
+
+
+@pytest.fixture
+def deaf() -> Iterator[tuple[socket.socket, Notifier]]:
+    """Give a manager whose queue is full, and who speaks to it."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind("")
+        notifier = Notifier({"NOTIFY_SOCKET": "@" + manager.getsockname()[1:].decode()})
+        while notifier.status("full"):
+            pass
+        yield manager, notifier
+        notifier.close()
+
+
+def test_a_manager_that_does_not_read_holds_nobody_up(
+    deaf: tuple[socket.socket, Notifier], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is said again soon is lost at once: not a second is waited at each, while pictures do."""
+    monkeypatch.setattr("bgrd.telemetry.notify._SEND_SECONDS", 3600.0)
+    _, notifier = deaf
+    for _ in range(100):
+        assert not notifier.status("again")
+        assert not notifier.watchdog()
+        assert not notifier.extend_timeout(1.0)
+
+
+def test_what_is_said_once_waits_without_spinning(
+    deaf: tuple[socket.socket, Notifier], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """READY, RELOADING and STOPPING wait for room, asleep; then they are heard. Not for ever: systemd may be gone."""
+    manager, notifier = deaf
+    used = time.thread_time()
+    assert not notifier.stopping()
+    assert time.thread_time() - used < 0.5
+    monkeypatch.setattr("bgrd.telemetry.notify._SEND_SECONDS", 60.0)
+    answers: list[bool] = []
+    speaker = threading.Thread(target=lambda: answers.append(notifier.ready("up")))
+    speaker.start()
+    heard = b""
+    while b"READY=1" not in heard:
+        heard = manager.recv(65536)
+    speaker.join()
+    assert answers == [True]
 
 
 @pytest.mark.parametrize(

@@ -165,3 +165,70 @@ def test_without_a_thread_there_is_no_starter(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(OSError, match="thread cannot be started"):
         Starter(start_null_lane)
     assert open_files() == before
+
+
+class Counted:
+    """A way to start null lanes that remembers them."""
+
+    def __init__(self) -> None:
+        self.lanes: list[LaneProcess] = []
+
+    def __call__(self) -> LaneProcess:
+        self.lanes.append(start_null_lane())
+        return self.lanes[-1]
+
+
+def test_a_lane_that_is_ahead_is_for_whoever_asks_first() -> None:
+    """One is started without being waited for, and given to the first who asks; the next gets another."""
+    before = open_files()
+    counted = Counted()
+    starter = Starter(counted)
+    starter.go_ahead()
+    until(lambda: counted.lanes)
+    first = starter.start()
+    assert [lane.pid for lane in counted.lanes] == [first.pid]
+    second = starter.start()
+    assert [lane.pid for lane in counted.lanes] == [first.pid, second.pid]
+    end(first)
+    end(second)
+    starter.dismiss()
+    starter.close()
+    starter.close()
+    assert len(counted.lanes) == 2
+    assert open_files() == before
+
+
+@pytest.mark.parametrize("how", ["dismissed", "closed"])
+def test_a_lane_that_is_ahead_and_not_wanted_is_ended(how: str) -> None:
+    """Nobody asks for it where no folder has a model, or the configuration is wrong: nothing of it is left."""
+    before = open_files()
+    counted = Counted()
+    starter = Starter(counted)
+    starter.go_ahead()
+    if how == "dismissed":
+        starter.dismiss()
+        (lane,) = counted.lanes
+        assert lane.child.poll() is not None
+        end(starter.start())
+        assert len(counted.lanes) == 2
+    starter.close()
+    assert all(lane.child.poll() is not None for lane in counted.lanes)
+    assert counted.lanes
+    assert open_files() == before
+
+
+def test_a_lane_that_cannot_be_started_ahead_is_an_error_for_who_asks() -> None:
+    """Not before; and what was wrong then is tried again by the next."""
+    answers: list[OSError | None] = [OSError(errno.EAGAIN, "no more processes"), None]
+
+    def start() -> LaneProcess:
+        if error := answers.pop(0):
+            raise error
+        return start_null_lane()
+
+    starter = Starter(start)
+    starter.go_ahead()
+    with pytest.raises(OSError, match="no more processes"):
+        starter.start()
+    end(starter.start())
+    starter.close()

@@ -5,21 +5,34 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from contextlib import closing
 
-from bgrd.config.load import load
-from bgrd.daemon import Daemon
+from bgrd.engine.starter import Starter
 from bgrd.kernel import give_large_blocks_back
-from bgrd.telemetry.log import configure
-from bgrd.telemetry.notify import Notifier
 
 __all__ = ["command"]
 
 
 def command(options: argparse.Namespace) -> int:
-    """Run until stopped. Raises BgrdError with the exit code of what went wrong."""
+    """Run until stopped. Raises BgrdError with the exit code of what went wrong.
+
+    The first lane is on its way while this process loads its own libraries: each takes some 0.3 seconds.
+    """
     give_large_blocks_back()
+    starter = Starter()
+    with closing(starter):
+        starter.go_ahead()
+        _serve(options, starter)
+    return os.EX_OK
+
+
+def _serve(options: argparse.Namespace, starter: Starter) -> None:
+    from bgrd.config.load import load  # noqa: PLC0415 - these are the libraries, see above
+    from bgrd.daemon import Daemon  # noqa: PLC0415
+    from bgrd.telemetry.log import configure  # noqa: PLC0415
+    from bgrd.telemetry.notify import Notifier  # noqa: PLC0415
+
     notifier = Notifier()
     settings = load(options.config)
     configure(log_format=settings.log_format, log_level=settings.log_level, stream=sys.stderr)
-    Daemon(lambda: load(options.config), notifier=notifier).run()
-    return os.EX_OK
+    Daemon(lambda: load(options.config), notifier=notifier, starter=starter).run()

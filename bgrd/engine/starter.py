@@ -43,6 +43,7 @@ class Starter:
         self._wanted: SimpleQueue[Callable[[], LaneProcess] | None] = SimpleQueue()
         self._started: SimpleQueue[LaneProcess | OSError] = SimpleQueue()
         self._late = False  # whether what was wanted last has not come yet
+        self._ahead = False  # whether a lane was wanted that nobody has asked for
         # Descriptors cross from one table to the other as between processes.
         self._here, self._there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._ready = threading.Event()
@@ -55,13 +56,27 @@ class Starter:
             raise
         self._ready.wait()
 
+    def go_ahead(self) -> None:
+        """Have a lane start now, without waiting for it; it is for whoever asks first."""
+        self._ahead = True
+        self._wanted.put(self._start)
+
+    def dismiss(self) -> None:
+        """End the lane that was started ahead, where nobody has asked for it."""
+        if self._ahead:
+            with suppress(OSError):
+                unwanted = self.start()
+                unwanted.channel.close()
+                _end(unwanted)
+
     def start(self) -> LaneProcess:
         """Start a lane. Raises OSError as `start_lane`, and TimeoutError where the system takes too long to make it.
 
         A lane that comes after that is for whoever asks next; until then nobody waits again.
         """
-        if not self._late:
+        if not (self._late or self._ahead):
             self._wanted.put(self._start)
+        self._ahead = False
         try:
             started = self._started.get(timeout=0.0 if self._late else _PATIENCE_SECONDS)
         except Empty:
@@ -79,7 +94,7 @@ class Starter:
         return started
 
     def close(self) -> None:
-        """End the thread; lanes that still run end with it."""
+        """End the thread; lanes that still run end with it. Again is harmless."""
         self._wanted.put(None)
         self._thread.join(_END_SECONDS)
         with suppress(Empty):

@@ -37,12 +37,10 @@ class Notifier:
         self.watchdog_interval = _interval(limit_us, watched=watched, pid=os.getpid() if pid is None else pid)
         self._address = _address(environ.pop("NOTIFY_SOCKET", ""))
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) if self._address else None
-        if self._socket:
-            self._socket.settimeout(_SEND_SECONDS)
 
     def ready(self, status: str) -> bool:
         """Say that the service is up, or up again after `reloading`. True if it was heard, as in all that follow."""
-        return self._send("READY=1", _status(status))
+        return self._send("READY=1", _status(status), wait=True)
 
     def status(self, text: str) -> bool:
         """Say in one line what the service is doing."""
@@ -50,11 +48,11 @@ class Notifier:
 
     def reloading(self) -> bool:
         """Say that the configuration is being read again; `ready` ends it."""
-        return self._send("RELOADING=1", f"MONOTONIC_USEC={self._monotonic_ns() // 1000}")
+        return self._send("RELOADING=1", f"MONOTONIC_USEC={self._monotonic_ns() // 1000}", wait=True)
 
     def stopping(self) -> bool:
         """Say that the service is shutting down."""
-        return self._send("STOPPING=1")
+        return self._send("STOPPING=1", wait=True)
 
     def watchdog(self) -> bool:
         """Say that the service is alive; only to be said when no loop is late, see `Beats`."""
@@ -70,12 +68,29 @@ class Notifier:
             self._socket.close()
         self._socket = None
 
-    def _send(self, *lines: str) -> bool:
-        """Send the lines as one datagram."""
+    def _send(self, *lines: str, wait: bool = False) -> bool:
+        """Send the lines as one datagram; with `wait`, where the manager is behind with reading, wait a little.
+
+        What is said again soon does not wait: the main loop has pictures to look after.
+        """
         if self._socket is None:
             return False
+        message = "\n".join(lines).encode("utf-8", "backslashreplace")
         try:
-            self._socket.sendto("\n".join(lines).encode("utf-8", "backslashreplace"), self._address)
+            self._socket.sendto(message, socket.MSG_DONTWAIT, self._address)
+        except BlockingIOError:
+            return wait and self._insist(message)
+        except OSError:
+            return False
+        return True
+
+    def _insist(self, message: bytes) -> bool:
+        """Send once there is room. Only a connected socket can wait for that: poll(2) finds any other ready at once."""
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as connected:
+                connected.settimeout(_SEND_SECONDS)
+                connected.connect(self._address)
+                connected.send(message)
         except OSError:
             return False
         return True
