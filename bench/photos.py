@@ -11,11 +11,11 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from bgrd.allotment import allotment
 from bgrd.config.load import load
 from bgrd.job import Recipe
 from bgrd.models.store import find
 from bgrd.once import Once, Outcome, tasks_of
-from bgrd.service import limits_of
 
 PICTURES = Path(__file__).parents[1] / ".." / "shared" / "pictures"
 SUFFIXES = {".jpg", ".jpeg", ".png"}
@@ -24,7 +24,7 @@ SUFFIXES = {".jpg", ".jpeg", ".png"}
 def measure(files: list[Path], *, lanes: int | None) -> tuple[Outcome, int]:
     """Cut all files out into a folder that goes away; gives the outcome and the number of lanes."""
     settings = load(None, environ={})
-    limits = limits_of(settings)
+    limits = allotment(settings).limits
     limits = replace(limits, lanes=lanes or limits.lanes, threads=1)
     with tempfile.TemporaryDirectory() as output:
         once = Once(

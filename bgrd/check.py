@@ -14,9 +14,9 @@ from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 
+from bgrd.allotment import allotment
 from bgrd.config.load import custom_models, folders, strangers
 from bgrd.config.settings import Settings
-from bgrd.engine.capacity import LANE_BYTES, lanes_and_threads, measure
 from bgrd.errors import DaemonFault, ModelFault
 from bgrd.examine import Finding, RecordedMounts, examine_all, missing, plain
 from bgrd.intake.guard import mount_at
@@ -238,25 +238,20 @@ def _limit(root: Path, name: str) -> int | None:
 def _memory(settings: Settings, root: Path) -> Iterator[Finding]:
     """Yield how many lanes there are and whether memory is enough for them."""
     try:
-        capacity = measure(root=root)
+        given = allotment(settings, root=root)
     except OSError as error:
         text = f"what this machine has is unknown: {error}"
-        yield Finding(level="warn", subject="memory", text=text, advice="set memory_limit and lanes")
+        yield Finding(level="warn", subject="lanes", text=text, advice="set memory_limit and lanes")
         return
-    limit = settings.memory_limit or capacity.memory_bytes // 2
-    lanes, threads = lanes_and_threads(capacity, lanes=settings.lanes, threads=settings.threads, memory_limit=limit)
-    told = (
-        f"lanes: {lanes}, threads of each: {threads}; "
-        f"they may use {limit / 1e9:.1f} of {capacity.memory_bytes / 1e9:.1f} GB"
-    )
-    if limit > capacity.memory_bytes:
+    limits = given.limits
+    if limits.memory_bytes > given.capacity.memory_bytes:
         advice = "lower memory_limit, or leave it at 0"
-        yield Finding(level="warn", subject="memory", text=f"{told}: more than there is", advice=advice)
-    elif limit < lanes * LANE_BYTES:
-        advice = "give it more with memory_limit, or use fewer lanes"
-        yield Finding(level="warn", subject="memory", text=f"{told}: large pictures may fail", advice=advice)
+        yield Finding(level="warn", subject="lanes", text=f"{given.why}: more than there is", advice=advice)
+    elif limits.memory_bytes < limits.lanes * given.lane_bytes:
+        advice = "give them more with memory_limit, or use fewer lanes"
+        yield Finding(level="warn", subject="lanes", text=f"{given.why}: large pictures may fail", advice=advice)
     else:
-        yield Finding(level="ok", subject="memory", text=told)
+        yield Finding(level="ok", subject="lanes", text=given.why)
 
 
 def _service(settings: Settings, environ: Mapping[str, str], root: Path) -> Iterator[Finding]:

@@ -15,17 +15,18 @@ from typing import Any
 from bgrd import __version__
 from bgrd.check import prepare_folders
 from bgrd.config.settings import Settings
-from bgrd.engine.capacity import Limits
 from bgrd.engine.dispatch import Dispatcher, Report
 from bgrd.engine.loop import Loop
+from bgrd.engine.niceness import niced
 from bgrd.engine.pool import Pool
 from bgrd.engine.starter import Starter
 from bgrd.errors import BgrdError, ConfigError, StateError
 from bgrd.journal.journal import open_journal
+from bgrd.lessons import Lessons
 from bgrd.lock import hold
 from bgrd.pulse import Pulse, identity, summary
 from bgrd.roster import Roster
-from bgrd.service import Plan, limits_of, plan_of
+from bgrd.service import Plan, plan_of
 from bgrd.signals import Signals
 from bgrd.steps import passed
 from bgrd.telemetry import status
@@ -83,13 +84,14 @@ class Daemon:
             opened.pop_all()
         self._loop = Loop()
         self._dispatcher = Dispatcher(report=self._report, wake=self._loop.wake, max_pixels=settings.max_pixels)
+        self._lessons = Lessons(settings)
         self._pool = Pool(
-            limits_of(settings),
+            self._lessons.limits,
             events=self._dispatcher,
             clock=time.monotonic,
             watch=self._loop.watch,
             unwatch=self._loop.unwatch,
-            start=self._starter.start,
+            start=lambda: niced(self._starter.start(), self._pool.limits.nice),
         )
         self._dispatcher.use(self._pool)
         self._roster = Roster(
@@ -148,6 +150,7 @@ class Daemon:
             if self._signals.reload:
                 self._signals.reload = False
                 self._reload()
+            self._lessons.apply(self._pool, self._report)
             look_at = time.monotonic() + _LOOK_SECONDS if self._until_done else None
             self._turn(self._roster.tend(), self._get_ready(), self._prune(), look_at)
 
@@ -197,14 +200,14 @@ class Daemon:
         try:
             settings = self._load()
             self._refuse_unswappable(settings)
-            plan, limits = plan_of(settings), limits_of(settings)
+            plan, lessons = plan_of(settings), Lessons(settings)
             self._prepare(plan)
             # A swap writes to the journal: better refused now than broken off half-way on a full disk.
             self._journal.set_flag("", "reload")
         except (BgrdError, OSError) as error:
             self._report("reload.rejected", reason=str(error))
         else:
-            self._swap(settings, plan, limits)
+            self._swap(settings, plan, lessons)
         if self._ready:
             self._notifier.ready(summary(self._facts()))
 
@@ -213,7 +216,7 @@ class Daemon:
             text = "state_directory cannot change while bgrd runs: restart it"
             raise ConfigError(text)
 
-    def _swap(self, settings: Settings, plan: Plan, limits: Limits) -> None:
+    def _swap(self, settings: Settings, plan: Plan, lessons: Lessons) -> None:
         """Finish what runs in folders that change or go, within `stop_seconds`, then serve the new plan."""
         leaving = self._roster.leave(plan)
         deadline = time.monotonic() + self._settings.stop_seconds
@@ -226,7 +229,7 @@ class Daemon:
             self._turn(time.monotonic() + _LOOK_SECONDS)
         self._settings = settings
         configure(log_format=settings.log_format, log_level=settings.log_level, stream=sys.stderr)
-        self._pool.limits = limits
+        self._lessons, self._pool.limits = lessons, lessons.limits
         self._dispatcher.max_pixels = settings.max_pixels
         self._roster.swap(plan, leaving, until=time.monotonic() + _ABANDON_SECONDS)
         self._report("reload.done", folders=len(self._roster))
@@ -262,6 +265,7 @@ class Daemon:
         clean = self._roster.close(time.monotonic() + _ABANDON_SECONDS)
         self._pool.close()
         self._starter.close()
+        self._lessons.write()
         try:
             self._journal.close(clean=clean)
         except StateError as error:
@@ -274,6 +278,7 @@ class Daemon:
     def _report(self, event: str, **facts: Any) -> None:
         """Log an event, at the level it deserves, and note that the status file is out of date."""
         self._log.log(level_of(event), event, **facts)
+        self._lessons.hear(event, facts)
         if self._watcher is not None:
             self._watcher(event, **facts)
         self._pulse.changed()

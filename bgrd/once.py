@@ -14,7 +14,9 @@ from bgrd.delivery.outbox import Draft, Outbox
 from bgrd.delivery.source import open_source
 from bgrd.engine.cage import weakened
 from bgrd.engine.loop import Loop
+from bgrd.engine.niceness import niced
 from bgrd.engine.pool import Assignment, Limits, Pool
+from bgrd.engine.process import start_lane
 from bgrd.engine.wire import Finished, Hashed, Loaded, Work
 from bgrd.errors import CannotCreateError, CrashFault, Fault, FolderUnavailable, MemoryFault, NoInputError
 from bgrd.escape import shown
@@ -51,7 +53,8 @@ class Outcome:
     """What a run came to: results by task, failures, seconds of work per stage summed over all.
 
     `loose` is what was to hold its lanes in and does not on this system, by name and reason, where that leaves a gap.
-    `notes` say what was decided when the model was loaded.
+    `notes` say what was decided when the model was loaded, `loaded` is the first lane's word on it. `peak_bytes` is the
+    most that a lane took.
     """
 
     results: dict[Task, list[Path]] = field(default_factory=dict)
@@ -60,6 +63,8 @@ class Outcome:
     wall_seconds: float = 0.0
     loose: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    loaded: Loaded | None = None
+    peak_bytes: int = 0
 
 
 @dataclass(slots=True)
@@ -139,7 +144,14 @@ class Once:
         self._alone: deque[Task] = deque()
         self.outcome = Outcome()
         self._loop = Loop()
-        self._pool = Pool(limits, events=self, clock=time.monotonic, watch=self._loop.watch, unwatch=self._loop.unwatch)
+        self._pool = Pool(
+            limits,
+            events=self,
+            clock=time.monotonic,
+            watch=self._loop.watch,
+            unwatch=self._loop.unwatch,
+            start=lambda: niced(start_lane(), limits.nice),
+        )
 
     def run(self, tasks: Sequence[Task]) -> Outcome:
         """Work all tasks; gives what came of them. Raises CannotCreateError when nothing can be written."""
@@ -221,6 +233,7 @@ class Once:
         """Give the results the first free names."""
         del lane
         active = self._active[message.job]
+        self.outcome.peak_bytes = max(self.outcome.peak_bytes, message.peak_bytes)
         for stage, seconds in message.seconds.items():
             self.outcome.stage_seconds[stage] = self.outcome.stage_seconds.get(stage, 0.0) + seconds
         try:
@@ -245,6 +258,7 @@ class Once:
         del lane
         if message.model == self._model.name:
             self.outcome.notes = tuple(message.notes)
+            self.outcome.loaded = self.outcome.loaded or message
 
     def model_faulted(self, model: str, fault: Fault) -> None:
         """Nothing to do: the job that wanted it gets the fault."""

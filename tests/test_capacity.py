@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
-from bgrd.engine.capacity import Capacity, lanes_and_threads, measure
+from bgrd.engine.capacity import Capacity, measure
 
 GIB = 2**30
 
@@ -62,19 +60,3 @@ def test_this_machine_can_be_measured() -> None:
     capacity = measure()
     assert capacity.processors >= 1
     assert capacity.memory_bytes > 2**26
-
-
-@pytest.mark.parametrize(
-    ("processors", "memory_limit", "expected"),
-    [(1, 8 * GIB, (1, 1)), (2, 8 * GIB, (2, 1)), (8, 2 * GIB, (2, 4)), (8, GIB // 4, (1, 8)), (64, 64 * GIB, (64, 1))],
-)
-def test_lanes_follow_processors_and_memory(processors: int, memory_limit: int, expected: tuple[int, int]) -> None:
-    """One-thread lanes as long as memory lasts, then threads."""
-    capacity = Capacity(processors=processors, memory_bytes=2 * memory_limit)
-    assert lanes_and_threads(capacity, lanes=0, threads=0, memory_limit=memory_limit) == expected
-
-
-def test_settings_have_the_last_word() -> None:
-    """A number that is set is taken as it is."""
-    capacity = Capacity(processors=2, memory_bytes=GIB)
-    assert lanes_and_threads(capacity, lanes=5, threads=3, memory_limit=GIB) == (5, 3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
@@ -37,6 +38,22 @@ def test_ready_comes_after_all_it_promises(tmp_path: Path) -> None:
     assert heard.count("READY=1") == 1
     assert heard.index("READY=1") < heard.index("STOPPING=1")
     assert not house.status(), "the status file went with the daemon"
+
+
+def test_what_models_and_pictures_took_is_remembered(tmp_path: Path) -> None:
+    """After a run the table beside the journal has the model by its hash, and what the picture took."""
+    house = House(tmp_path / "house").folders()
+    with Daemon(house) as daemon:
+        daemon.ready()
+        (house.inbox / "a.jpg").write_bytes(phone_photo())
+        daemon.done(["a.jpg"])
+        loaded = daemon.heard("model.loaded")[0]
+        assert daemon.stop() == 0
+    told = json.loads((house.home / ".local/state/bgrd/machine.json").read_text())
+    assert [(model["name"], model["sha256"]) for model in told["models"]] == [("bgrd-lite", loaded["sha256"])]
+    assert told["models"][0]["resident_bytes"] == loaded["resident_bytes"]
+    assert told["pictures"] == 1
+    assert told["picture_bytes"] > 0
 
 
 def test_a_broken_model_blocks_its_folder_alone(tmp_path: Path) -> None:

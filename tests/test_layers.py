@@ -25,9 +25,9 @@ once | roster
 pulse | signals | station
 engine.dispatch
 engine.rota
-check | config.example | confined | engine.desk | engine.mailbox | service
+check | config.example | confined | engine.desk | engine.mailbox | lessons | service
 committer | engine.lane | intake.walker
-engine.stock | library | outputs
+allotment | engine.stock | library | outputs
 config.load | delivery.leftovers | delivery.recall | engine.inline | intake.rounds | models.quantize
 config.words | engine.pipeline
 config.plan | models.add | models.inventory | models.pull
@@ -43,14 +43,14 @@ intake.ears | intake.scan | lock
 delivery.replace | imaging.compose | imaging.encode
 imaging.ground | imaging.matte | imaging.prepare | imaging.refine | imaging.strips | imaging.tiff
 imaging.deep
-engine.loading | intake.attended | intake.guard | intake.lease
+engine.loading | engine.niceness | intake.attended | intake.guard | intake.lease
 config.settings | delivery.beneath | delivery.ladder | engine.events | engine.listener | engine.process
 engine.supply | imaging.frame | imaging.shadow
 config.delivery | config.edge | config.intake | config.output | engine.verdict | imaging.damage | models.session
 imaging.foreground
 config.table | imaging.complete | intake.protocol | intake.settle | intake.watch | journal.ledger | journal.patience
-models.catalogue
-models.fetch | models.index | models.row | models.trial
+engine.demand | models.catalogue
+engine.experience | models.fetch | models.index | models.row | models.trial
 models.connection
 journal.database | telemetry.log
 journal.file

@@ -15,7 +15,7 @@ import pytest
 from PIL.ImageFile import ImageFile
 from pillow_heif import HeifImageFile, from_bytes, from_pillow
 
-from bgrd.engine.capacity import LANE_BYTES
+from bgrd.engine.demand import BASE_BYTES, PICTURE_BYTES
 from bgrd.imaging.room import has_room, most_bytes, rarer
 from tests.pictures.making import encoded, png_of_size
 from tests.pictures.scenes import photo
@@ -177,6 +177,9 @@ def test_room_for_a_heif_is_enough_for_it(name: str, tmp_path: Path) -> None:
     said = subprocess.run(command, capture_output=True, text=True, check=True, cwd=REPOSITORY).stdout.split()
     assert said == ["done"]
 
+
+LANE_BYTES = BASE_BYTES + 36 * 2**20 + PICTURE_BYTES
+"""What a lane takes with the built-in model, and no less than that."""
 
 LOADED = """
 import resource, sys

@@ -17,6 +17,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from bgrd.allotment import allotment
 from bgrd.cli.flags import flag, given
 from bgrd.config.load import custom_models, default_recipe, folders, load
 from bgrd.config.settings import Settings
@@ -31,7 +32,6 @@ from bgrd.job import OPEN_STATES, Job, Recipe, State
 from bgrd.journal.journal import open_journal
 from bgrd.models.store import find
 from bgrd.once import Once, Outcome, Task, left_out, tasks_of
-from bgrd.service import limits_of
 from bgrd.telemetry.log import configure
 from bgrd.telemetry.notify import Notifier
 
@@ -97,7 +97,7 @@ def _files(options: argparse.Namespace, settings: Settings, console: Console, pr
             progress.advance(bar)
 
         once = Once(
-            limits=limits_of(settings),
+            limits=allotment(settings, [model]).limits,
             model=model,
             recipe=recipe,
             grounds=grounds,

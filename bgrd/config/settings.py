@@ -96,10 +96,23 @@ class Settings(BaseSettings, Table):
         "Whoever serves it, the checksum decides.",
     )
     lanes: int = Field(
-        default=0, ge=0, le=64, description="How many pictures are worked on at once; 0: by the machine."
+        default=0,
+        ge=0,
+        le=64,
+        description="How many pictures are worked on at once; 0: by processors, memory and what models took here.",
     )
     threads: int = Field(
-        default=0, ge=0, le=256, description="Threads of each lane; 0: the cores shared among the lanes."
+        default=0,
+        ge=0,
+        le=256,
+        description="Threads of each lane; 0: the processors shared among the lanes, or what `bgrd bench` found best.",
+    )
+    nice: int = Field(
+        default=10,
+        ge=0,
+        le=19,
+        description="How much the lanes give way to other programs: 0 not at all, 19 the most. What nobody else wants "
+        "they use either way.",
     )
     providers: Providers | None = Field(
         default=None,

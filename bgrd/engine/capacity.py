@@ -10,10 +10,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["LANE_BYTES", "Capacity", "Limits", "lanes_and_threads", "measure"]
-
-LANE_BYTES = 700 * 2**20
-"""What a lane with a light model and a picture of 50 megapixels takes, of the kinds cameras and phones write."""
+__all__ = ["Capacity", "Limits", "measure"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +26,7 @@ class Limits:
     """What the lanes may take. Bytes and seconds; `memory_bytes` and `model_bytes` are for all lanes together.
 
     `providers` are what models run on, () for auto; whether they may do without one of them is `provider_fallback`.
+    `nice` is the niceness lanes have at least.
     """
 
     lanes: int
@@ -39,6 +37,7 @@ class Limits:
     idle_unload_seconds: float
     providers: tuple[str, ...] = ()
     provider_fallback: bool = False
+    nice: int = 0
 
 
 def measure(*, root: Path = Path("/"), affinity: int | None = None) -> Capacity:
@@ -51,19 +50,6 @@ def measure(*, root: Path = Path("/"), affinity: int | None = None) -> Capacity:
         if (limit := _memory_limit(group)) is not None:
             memory = min(memory, limit)
     return Capacity(processors=max(1, processors), memory_bytes=memory)
-
-
-def lanes_and_threads(capacity: Capacity, *, lanes: int, threads: int, memory_limit: int) -> tuple[int, int]:
-    """Choose the number of lanes and threads each, where the setting is 0.
-
-    One-thread lanes side by side beat one lane with many threads (measured 11 to 15) as long as memory lasts;
-    where it allows fewer lanes than processors, the rest become threads.
-    """
-    if lanes == 0:
-        lanes = max(1, min(capacity.processors, memory_limit // LANE_BYTES))
-    if threads == 0:
-        threads = max(1, capacity.processors // lanes)
-    return lanes, threads
 
 
 def _machine_bytes(root: Path) -> int:

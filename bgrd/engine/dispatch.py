@@ -192,7 +192,7 @@ class Dispatcher:
                 self._report("ground.loaded", model=message.model, lane=lane, **facts)
             else:
                 self.models[message.model] = said = {"providers": message.providers, "notes": message.notes}
-                self._report("model.loaded", model=message.model, lane=lane, **facts, **said)
+                self._report("model.loaded", model=message.model, lane=lane, sha256=message.sha256, **facts, **said)
         for desk in self._using(message.model):
             if desk.satisfied(message.model):
                 desk.committer.probe()

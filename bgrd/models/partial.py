@@ -13,6 +13,7 @@ import json
 import os
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import NoReturn, Self
@@ -227,12 +228,12 @@ def digest(path: Path) -> Digest:
     return Digest(size=size, sha256=sha256.hexdigest(), md5=md5.hexdigest())
 
 
-def write_whole(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes, *, mode: int = 0o666) -> None:
     """Write a small file durably and in one step, replacing what has its name; one at a time. Raises OSError."""
     aside = path.with_name(f".{path.name}.new")
     aside.unlink(missing_ok=True)  # of one who was killed here
     try:
-        with aside.open("xb") as file:
+        with open(aside, "xb", opener=partial(os.open, mode=mode)) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

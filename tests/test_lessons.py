@@ -1,0 +1,136 @@
+"""A running bgrd learns what its models take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from bgrd.allotment import allotment, file_bytes, models_in_use
+from bgrd.config.load import load
+from bgrd.config.settings import Settings
+from bgrd.engine.capacity import Limits, measure
+from bgrd.engine.demand import BASE_BYTES
+from bgrd.engine.experience import Experience, identity, recall
+from bgrd.engine.pool import Pool
+from bgrd.lessons import Lessons
+
+MIB = 2**20
+SHA = "d" * 64
+
+
+@dataclass
+class PlayedPool:
+    """What lessons ask of a pool."""
+
+    limits: Limits
+    busy: int = 0
+    killed: int = 0
+    reported: list[dict[str, Any]] = field(default_factory=list)
+
+    def kill(self) -> list[int]:
+        """End every lane."""
+        self.killed += 1
+        return []
+
+    def report(self, event: str, **facts: Any) -> None:
+        """Take a line of the log."""
+        self.reported.append({"event": event, **facts})
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Settings:
+    """Give a configuration with a model of one's own that is reckoned to leave room for one lane."""
+    (tmp_path / "own.onnx").write_bytes(b"x" * 1000)
+    (tmp_path / "config.toml").write_text(
+        'memory_limit = "4 GB"\n[[model]]\nname = "own"\npath = "own.onnx"\nlike = "isnet-general-use"\n'
+        '[defaults]\nmodel = "own"\n'
+    )
+    settings = load(tmp_path / "config.toml", environ={"HOME": str(tmp_path)})
+    settings.state_directory.mkdir(parents=True)
+    return settings
+
+
+def remembered(settings: Settings) -> Experience:
+    """Read what was written down."""
+    return recall(settings.state_directory, identity(measure().processors))
+
+
+def loaded(resident_bytes: int, model: str = "own") -> dict[str, Any]:
+    """Give the facts of `model.loaded`."""
+    return {"model": model, "sha256": SHA, "resident_bytes": resident_bytes}
+
+
+def test_a_model_that_was_loaded_is_remembered(plain: Settings) -> None:
+    """By its hash, with the size of its file; the next start reckons with that."""
+    lessons = Lessons(plain)
+    lessons.hear("model.loaded", loaded(70 * MIB))
+    figures = remembered(plain).models[SHA]
+    assert (figures.name, figures.size, figures.resident_bytes) == ("own", 1000, 70 * MIB)
+    assert Lessons(plain).limits == allotment(plain).limits
+    assert allotment(plain).demand.model_bytes == 70 * MIB
+
+
+def test_only_the_first_lane_is_asked(plain: Settings) -> None:
+    """One that was taken over by a picture, and loads a model again, changes nothing."""
+    lessons = Lessons(plain)
+    lessons.hear("model.loaded", loaded(70 * MIB))
+    lessons.hear("model.loaded", loaded(10**12))
+    assert remembered(plain).models[SHA].resident_bytes == 70 * MIB
+
+
+@pytest.mark.parametrize(
+    ("event", "facts"),
+    [("model.loaded", loaded(5, "foreign")), ("job.failed", {"model": "own"}), ("job.done", {"model": "own"})],
+)
+def test_other_events_are_passed_over(plain: Settings, event: str, facts: dict[str, Any]) -> None:
+    """What says nothing of memory leaves no trace."""
+    lessons = Lessons(plain)
+    lessons.hear(event, facts)
+    lessons.write()
+    assert not (plain.state_directory / "machine.json").exists()
+
+
+def test_what_pictures_took_is_remembered(plain: Settings) -> None:
+    """The most of them, beside the lane and its model; every hundred, and at the end."""
+    lessons = Lessons(plain)
+    lessons.hear("model.loaded", loaded(70 * MIB))
+    for number in range(100):
+        peak = BASE_BYTES + (75 + number % 10) * MIB
+        lessons.hear("job.done", {"model": "own", "peak_bytes": peak})
+    known = remembered(plain)
+    assert (known.pictures, known.picture_bytes) == (100, 14 * MIB)
+    lessons.hear("job.done", {"model": "own", "peak_bytes": BASE_BYTES + 90 * MIB})
+    assert remembered(plain) == known
+    lessons.write()
+    assert (remembered(plain).pictures, remembered(plain).picture_bytes) == (101, 20 * MIB)
+
+
+def test_an_idle_pool_gets_what_was_learnt(plain: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More lanes as soon as none works, once; the log says how many."""
+    monkeypatch.setattr("os.sched_getaffinity", lambda _pid: set(range(4)))
+    monkeypatch.setattr("bgrd.engine.capacity._quota", lambda _group: None)
+    lessons = Lessons(plain)
+    assert (lessons.limits.lanes, lessons.limits.threads) == (1, 4)
+    pool = PlayedPool(limits=lessons.limits, busy=1)
+    lessons.hear("model.loaded", loaded(70 * MIB))
+    lessons.apply(cast("Pool", pool), pool.report)
+    assert pool.limits.lanes == 1
+    pool.busy = 0
+    for _turn in range(2):
+        lessons.apply(cast("Pool", pool), pool.report)
+    assert (pool.limits.lanes, pool.limits.threads, pool.killed) == (4, 1, 1)
+    assert pool.reported == [{"event": "daemon.lanes", "lanes": 4, "threads": 1}]
+
+
+def test_lanes_that_are_right_stay(plain: Settings) -> None:
+    """A model that takes what was reckoned changes nothing."""
+    lessons = Lessons(plain)
+    pool = PlayedPool(limits=lessons.limits)
+    (choice,) = models_in_use(plain)
+    assert file_bytes(choice) == 1000
+    lessons.hear("model.loaded", loaded(allotment(plain).demand.model_bytes))
+    lessons.apply(cast("Pool", pool), pool.report)
+    assert not pool.killed
