@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-from bgrd.engine.capacity import Capacity, measure
+from bgrd.engine.capacity import Capacity, busy_seconds, measure
 
 GIB = 2**30
 
@@ -60,3 +61,13 @@ def test_this_machine_can_be_measured() -> None:
     capacity = measure()
     assert capacity.processors >= 1
     assert capacity.memory_bytes > 2**26
+
+
+def test_what_all_programs_used_is_told(tmp_path: Path) -> None:
+    """Time spent idle, or waiting for a disk, is none; a kernel that tells nothing gives 0."""
+    machine(tmp_path, {"proc/stat": "cpu  100 50 30 9999 777 5 10 5 0 0\ncpu0 1 1 1 1\n"})
+    assert busy_seconds(root=tmp_path) == 200 / os.sysconf("SC_CLK_TCK")
+    machine(tmp_path, {"proc/stat": "nothing\n"})
+    assert busy_seconds(root=tmp_path) == 0
+    assert busy_seconds(root=tmp_path / "none") == 0
+    assert busy_seconds() > 0

@@ -79,6 +79,7 @@ def test_help_names_every_command_and_exit_code(capsys: pytest.CaptureFixture[st
         "once",
         "check",
         "status",
+        "bench",
         "~/bgr/inbox",
         " 1 ",
         " 3 ",
@@ -92,7 +93,7 @@ def test_help_names_every_command_and_exit_code(capsys: pytest.CaptureFixture[st
         "130",
     ):
         assert word in text
-    for command in ("run", "once", "check", "status"):
+    for command in ("run", "once", "check", "status", "bench"):
         with pytest.raises(SystemExit) as ended:
             main([command, "--help"])
         assert ended.value.code == 0

@@ -53,7 +53,6 @@ def test_what_models_and_pictures_took_is_remembered(tmp_path: Path) -> None:
     assert [(model["name"], model["sha256"]) for model in told["models"]] == [("bgrd-lite", loaded["sha256"])]
     assert told["models"][0]["resident_bytes"] == loaded["resident_bytes"]
     assert told["pictures"] == 1
-    assert told["picture_bytes"] > 0
 
 
 def test_a_broken_model_blocks_its_folder_alone(tmp_path: Path) -> None:

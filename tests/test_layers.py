@@ -17,10 +17,13 @@ ROOT = Path(__file__).parents[1] / "bgrd"
 LAYERS = """
 __main__
 cli.main
-cli.check | cli.models | cli.once | cli.run | cli.status
+cli.bench | cli.check | cli.models | cli.once | cli.run | cli.status
+cli.bench_tables
 cli.flags
 cli.install | cli.model_arguments
 daemon
+benchmark
+trialrun
 once | roster
 pulse | signals | station
 engine.dispatch
@@ -59,6 +62,7 @@ models.address | models.anatomy | models.partial | models.spec
 imaging.colour | imaging.deflate | imaging.means | imaging.metadata | imaging.parts | imaging.picture
 imaging.quiet | imaging.tiles
 engine.requests
+imaging.specimens
 intake.ignore | intake.limit | intake.pace | models.providers
 engine.cage | engine.shape | engine.trace | imaging.jpeg | imaging.room | journal.diagnosis | journal.salvage
 telemetry.notify | telemetry.status
@@ -80,7 +84,7 @@ OWNERS = {
     "pydantic_settings": {"config.load", "config.settings"},
     "structlog": {"telemetry.log"},
     "urllib3": {"models.connection"},
-    "rich": {"cli.check", "cli.install", "cli.models", "cli.once", "cli.status"},
+    "rich": {"cli.bench", "cli.bench_tables", "cli.check", "cli.install", "cli.models", "cli.once", "cli.status"},
 }
 """The only modules that may import a heavy library."""
 
@@ -168,7 +172,7 @@ def test_the_daemon_loads_no_pixels_and_no_network() -> None:
     """Importing all that the parent runs brings in neither Pillow nor numpy nor onnxruntime, and nothing to fetch."""
     code = (
         "import sys, bgrd, bgrd.cli.main, bgrd.cli.run, bgrd.cli.once, bgrd.cli.check, bgrd.cli.models,"
-        "bgrd.cli.status;"
+        "bgrd.cli.status, bgrd.cli.bench;"
         f"print(sorted({PIXELS | {'urllib3'}!r} & sys.modules.keys()))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -34,7 +34,7 @@ exit codes: 0 done, 1 some pictures failed or are left, or a model is damaged or
             65 the journal or a model's file is damaged, 66 an input is missing,
             69 no source gives a model, 70 bgrd itself failed, 71 the system is short of something,
             73 an output cannot be made, 74 the journal cannot be used, 75 another bgrd is at work,
-            77 a licence was not accepted, 78 the configuration is wrong, 130 `once` or `models` was stopped
+            77 a licence was not accepted, 78 the configuration is wrong, 130 `once`, `models` or `bench` was stopped
 """
 
 _CONFIG: dict[str, Any] = {
@@ -104,7 +104,27 @@ def parser(*, flags: bool = False) -> argparse.ArgumentParser:
     )
     status.add_argument("--json", action="store_true", help="for scripts; odd names carry their exact bytes in base64")
     add_models(commands, anywhere)
+    _add_bench(commands, anywhere)
     return top
+
+
+def _add_bench(commands: Any, anywhere: argparse.ArgumentParser) -> None:
+    """Add `bgrd bench`."""
+    bench = commands.add_parser(
+        "bench",
+        parents=[anywhere],
+        help="measure models on this machine",
+        description="Measure what each stage takes, and which lanes and threads make the most pictures a minute, with "
+        "real lanes on pictures made by code or on your own. What was found is remembered, and decides from the next "
+        "start on where `lanes` and `threads` are 0. Nothing is fetched, no source is touched, no result is kept. "
+        "Takes about a minute for each model; stop bgrd meanwhile.",
+    )
+    bench.add_argument("model", nargs="*", metavar="MODEL", help="a model; without one those of the configuration")
+    bench.add_argument("--pictures", type=Path, metavar="FOLDER", help="measure on the pictures there, 24 at most")
+    bench.add_argument("--quick", action="store_true", help="some seconds for each model, less exact")
+    bench.add_argument("--json", action="store_true", help="for scripts")
+    bench.add_argument("--picture", type=Path, metavar="FILE.svg", help="draw it as well")
+    bench.add_argument("--no-progress", action="store_true", help="no progress bar, even on a terminal")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
