@@ -64,7 +64,6 @@ class _Counting:
     """Stands for zlib: counts the bytes that a decompressor takes in, and those that it copies for the next call."""
 
     error = zlib.error
-    crc32 = staticmethod(zlib.crc32)
 
     def __init__(self) -> None:
         self.moved = 0

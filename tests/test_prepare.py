@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,6 +40,27 @@ def test_numbers() -> None:
     assert prepare(grey, spec)[0, :, 0, 0].tolist() == pytest.approx([(192 / 255 - 0.5) / std for std in spec.std])
     assert prepare(grey, replace(SPEC, divide_by="256", mean=(0.5,) * 3))[0, 0, 0, 0] == pytest.approx(64 / 256)
     assert prepare(grey, replace(SPEC, divide_by="image_max")).max() == pytest.approx(1.0)
+
+
+@given(
+    mean=st.tuples(*[st.floats(0, 1)] * 3),
+    std=st.tuples(*[st.floats(0.1, 2)] * 3),
+    divide=st.sampled_from(["255", "256", "1", "image_max"]),
+    order=st.sampled_from(["RGB", "BGR"]),
+    layout=st.sampled_from(["NCHW", "NHWC"]),
+)
+@UNHURRIED
+def test_every_byte_is_as_the_formula_has_it(
+    mean: tuple[float, ...], std: tuple[float, ...], divide: str, order: str, layout: str
+) -> None:
+    """Bit for bit: the table of what bytes become is no other number than the formula's, whatever the spec."""
+    image = noise(32, 32)
+    changes: dict[str, Any] = {"mean": mean, "std": std, "divide_by": divide, "channels": order, "layout": layout}
+    found = prepare(image, replace(SPEC, **changes))[0]
+    pixels = np.asarray(image, dtype=np.float32)[:, :, :: 1 if order == "RGB" else -1]
+    divisor = pixels.max() if divide == "image_max" else np.float32(divide)
+    wanted = (pixels / divisor - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
+    assert np.array_equal(found, wanted if layout == "NHWC" else wanted.transpose(2, 0, 1))
 
 
 def test_a_black_picture_has_no_maximum() -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from bgrd.errors import IncompleteFault, InputFault
 from bgrd.imaging.complete import has_gap
+from bgrd.imaging.deflate import crc32
 
 __all__ = ["Lean", "lacks_rows", "lean"]
 
@@ -143,7 +144,7 @@ def _chunks(data: bytes) -> Iterator[_Chunk]:
             raise _damaged(data, "its parts do not follow each other")
         if end > len(data):
             break
-        whole = zlib.crc32(view[position + 4 : end - 4]) == int.from_bytes(data[end - 4 : end], "big")
+        whole = crc32(view[position + 4 : end - 4]) == int.from_bytes(data[end - 4 : end], "big")
         yield _Chunk(name=name, start=position, end=end, whole=whole)
         if name == b"IEND":
             return

@@ -46,25 +46,36 @@ def prepare(
     `alpha` (L, same size) shows the picture over neutral grey, in one copy. Float arrays exist at model size only.
     """
     image = over_neutral(image, alpha)
-    size = model_size(image.size, spec)
-    values = _resized(image, size, spec)
+    pixels = _resized(image, model_size(image.size, spec), spec)
     # An all-black picture has no maximum to divide by.
-    divisor = max(float(values.max()), 1.0) if spec.divide_by == "image_max" else float(spec.divide_by)
-    mean, std = np.asarray(spec.mean, dtype=np.float32), np.asarray(spec.std, dtype=np.float32)
+    divisor = max(float(pixels.max()), 1.0) if spec.divide_by == "image_max" else float(spec.divide_by)
     if spec.channels == "BGR":
-        values = values[:, :, ::-1]
-    values = (values / np.float32(divisor) - mean) / std
-    if spec.layout == "NCHW":
-        values = values.transpose(2, 0, 1)
+        pixels = pixels[:, :, ::-1]
+    values = _looked_up(pixels, divisor, spec) if pixels.dtype == np.uint8 else _scaled(pixels, divisor, spec)
+    if spec.layout != "NCHW":
+        values = values.transpose(1, 2, 0)
     return np.ascontiguousarray(values[None], dtype=dtype)
 
 
-def _resized(image: Image.Image, size: tuple[int, int], spec: ModelSpec) -> NDArray[np.float32]:
-    """Give (h, w, 3) in 0..255 at the model's size."""
+def _scaled(values: NDArray[Any], divisor: float, spec: ModelSpec) -> NDArray[np.float32]:
+    """Give (3, h, w) of (h, w, 3) in 0..255 as the spec has them."""
+    mean, std = np.asarray(spec.mean, dtype=np.float32), np.asarray(spec.std, dtype=np.float32)
+    return np.asarray((values / np.float32(divisor) - mean) / std, dtype=np.float32).transpose(2, 0, 1)
+
+
+def _looked_up(pixels: NDArray[Any], divisor: float, spec: ModelSpec) -> NDArray[np.float32]:
+    """Give the same of bytes, bit for bit, by a table of what each of the 256 becomes: half the time of dividing."""
+    every = np.arange(256, dtype=np.float32)[:, None, None].repeat(3, axis=2)
+    tables = _scaled(every, divisor, spec).reshape(3, 256)
+    return np.stack([table.take(pixels[:, :, channel]) for channel, table in enumerate(tables)])
+
+
+def _resized(image: Image.Image, size: tuple[int, int], spec: ModelSpec) -> NDArray[Any]:
+    """Give (h, w, 3) in 0..255 at the model's size: bytes, or floats where values lie between pixels."""
     if spec.resample == "sampled":
         return _sampled(image, size)
     gap = _REDUCING_GAP if spec.quick and spec.resample == "bilinear" else None
-    return np.asarray(image.resize(size, _FILTERS[spec.resample], reducing_gap=gap), dtype=np.float32)
+    return np.asarray(image.resize(size, _FILTERS[spec.resample], reducing_gap=gap))
 
 
 def _sampled(image: Image.Image, size: tuple[int, int]) -> NDArray[np.float32]:
