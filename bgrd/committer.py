@@ -202,11 +202,10 @@ class Committer:
 
     def _commit(self, message: Finished, facts: Mapping[str, Any]) -> None:
         claim = self._claims[message.job]
-        job, drafts, opened = claim.job, claim.drafts, claim.opened
-        facts = {**facts} | deliver(
-            self.folder, self._journal, self._outbox, job=job, drafts=drafts, opened=opened, finished=message
-        )
-        self._conclude(claim, "done", facts)
+        pause = self._requests.serve_urgent  # a lane waits for its answer while this one waits for the disk
+        told = deliver(self.folder, self._journal, self._outbox, claim=claim, finished=message, pause=pause)
+        pause()
+        self._conclude(claim, "done", {**facts, **told})
 
     def _guarded(self, job_id: int, action: Callable[[], None]) -> None:
         """Run a step of a claimed job; whatever fault it raises is settled like a lane's."""

@@ -45,9 +45,7 @@ def deliver_claim(shop: Workshop, claim: Claim, *contents: bytes, outbox: Outbox
         shop.folder,
         shop.journal,
         outbox or shop.outbox,
-        job=claim.job,
-        drafts=claim.drafts,
-        opened=claim.opened,
+        claim=claim,
         finished=finished(claim.job.id, *contents),
     )
 
@@ -102,9 +100,7 @@ def test_a_draft_that_is_not_what_the_lane_reported_is_not_published(shop: Works
             shop.folder,
             shop.journal,
             shop.outbox,
-            job=claim.job,
-            drafts=claim.drafts,
-            opened=claim.opened,
+            claim=claim,
             finished=finished(claim.job.id, b"result"),
         )
     drop_claim(shop.outbox, claim)

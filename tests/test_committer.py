@@ -33,6 +33,7 @@ from bgrd.errors import (
 from bgrd.job import Result, State
 from bgrd.journal.journal import Journal
 from bgrd.lock import hold_inbox
+from tests.houses.inboxes import until
 from tests.houses.workshop import Posts, Workshop, finished, hashed
 from tests.kernel.mounted import MOUNTS, Disk, own_mounts
 from tests.kernel.processes import open_files
@@ -116,6 +117,32 @@ def works(tmp_path: Path) -> Iterator[Works]:
 def descriptors() -> int:
     """Give how many descriptors this process has open."""
     return len(open_files())
+
+
+def test_a_hash_is_answered_while_a_commit_waits_for_the_disk(works: Works, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lane waits for that answer and for no other: it comes before the end of the commit under way, which goes on."""
+    for name in ("a.jpg", "b.jpg"):
+        works.drop(name, name.encode())
+    first, second = works.fetch(), works.fetch()
+    assert works.judge(first)
+
+    def ask(step: str) -> None:
+        if step == "commit.intended":
+            works.committer.judge(hashed(second.job.id, second.job.path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("bgrd.steps.hook", ask)
+        os.pwrite(first.drafts[0], b"result", 0)
+        works.committer.commit(finished(first.job.id, b"result"), facts={})
+        until(lambda: works.posts.of(Judged) and works.posts.of(Closed))
+    judged, closed = works.posts.events[-2:]
+    assert isinstance(judged, Judged)
+    assert (judged.job_id, judged.go) == (second.job.id, True)
+    assert isinstance(closed, Closed)
+    assert (closed.job.id, closed.outcome) == (first.job.id, "done")
+    works.posts.events.clear()
+    assert works.commit(second, b"other").outcome == "done"
+    assert sorted(works.results().values()) == [b"other", b"result"]
 
 
 def test_a_job_goes_from_fetch_to_done(works: Works) -> None:

@@ -54,6 +54,6 @@ def test_a_source_with_holes_is_spared_by_the_run_after_a_kill_too(shop: Worksho
     assert earlier is not None
     assert adopt(shop.journal, job, earlier=earlier).kind == "incomplete"
     left = shop.job("a.jpg")
-    assert (left.state, left.kind) == (State.COMMITTED, "incomplete")
+    assert (left.state, left.kind) == (State.COMMITTING, "incomplete")
     assert finish(shop.folder, shop.journal, left, None).outcome == "kept"
     assert shop.sources() == {"a.jpg"}

@@ -52,6 +52,27 @@ def test_what_a_lane_waits_for_comes_first(served: Served) -> None:
     assert served.said.count("served") == 7
 
 
+def test_a_long_request_lets_the_urgent_ones_in(served: Served) -> None:
+    """Those that wait at that moment, and no others; each is served once."""
+
+    def long() -> None:
+        served.said.append("begun")
+        for word in ("one", "two"):
+            served.requests.put(served.saying(word), urgent=True)
+        served.requests.serve_urgent()
+        served.requests.serve_urgent()
+        served.requests.put(served.saying("after"), urgent=True)
+        served.said.append("over")
+
+    served.requests.put(long)
+    served.requests.put(served.saying("next"))
+    served.go.set()
+    served.requests.start()
+    assert served.requests.stop(60)
+    assert served.words() == ["begun", "one", "two", "over", "after", "next", "ended"]
+    assert served.requests.waiting == 0
+
+
 def test_what_was_put_before_the_end_is_served(served: Served) -> None:
     """Urgent or not; what comes after the end is not, and nobody waits for it."""
     served.go.set()

@@ -12,11 +12,12 @@ was edited since is kept, and the new result takes the next free name.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bgrd.delivery.beneath import folder_faults
+from bgrd.delivery.claim import Claim
 from bgrd.delivery.outbox import Draft, Outbox, candidates
 from bgrd.delivery.source import Applied, Opened, apply_policy, unchanged
 from bgrd.engine.wire import Finished
@@ -42,18 +43,18 @@ def deliver(
     journal: Journal,
     outbox: Outbox,
     *,
-    job: Job,
-    drafts: Sequence[Draft],
-    opened: Opened,
+    claim: Claim,
     finished: Finished,
+    pause: Callable[[], object] = lambda: None,
 ) -> dict[str, Any]:
     """Publish a finished job's results; gives what the log should say. `finish` is to follow.
 
-    `job` is as it was claimed, with the results of an earlier try.
+    `pause` is called where other work may come between.
 
     Raises ChangedFault when the source is no longer the file that was read (nothing is published then),
     FolderFault when the outbox cannot take the results, UnknownFault when the drafts are not what the lane reported.
     """
+    job, drafts = claim.job, claim.drafts
     with folder_faults("outbox", folder.outbox):
         sizes = [os.fstat(draft.fd).st_size for draft in drafts]
     if sizes != finished.sizes:
@@ -67,7 +68,8 @@ def deliver(
         places.append(_next(search, places))
     _intend(journal, job, places, searches, finished)
     passed("commit.intended")
-    if not unchanged(folder.inbox, job.path, opened):
+    pause()
+    if not unchanged(folder.inbox, job.path, claim.opened):
         text = "the file was replaced or removed while it was worked on"
         raise ChangedFault(text)
     passed("commit.compared")

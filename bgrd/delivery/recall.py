@@ -24,12 +24,10 @@ def same_file_job(past: Past, job: Job) -> Job | None:
 
 
 def adopt(journal: Journal, job: Job, *, earlier: Job) -> Job:
-    """Commit the results of an earlier job as those of this one, and give this one as it stands then.
+    """Take the results of an earlier job for those of this one, and give this one as it stands then; `finish` follows.
 
     Its kind too: the source of a picture with holes is spared, by this run or by the one after a kill.
     """
     journal.intend(job.id, earlier.results, kind=earlier.kind)
     passed("job.adopted")
-    journal.committed(job.id)
-    passed("commit.committed")
     return replace(job, kind=earlier.kind)

@@ -88,10 +88,14 @@ class Survey:
             self._seen.update(hash(path) for path, _ in batch)
             self._admission.take(batch, skipped=self._passed, dismiss_before_ns=self._dismiss_before_ns)
             yield "walked"
-        after_id = 0
-        while rows := self._journal.present(self._folder.name, after_id=after_id, limit=_ROWS):
-            after_id = rows[-1][0]
+        after_id, more = 0, True
+        while more:
+            rows = self._journal.present(self._folder.name, after_id=after_id, limit=_ROWS)
             self._tell_missing([path for _, path in rows if hash(path) not in self._seen])
+            # Fewer than were asked for are the last: each question wakes the journal's thread, and this is an idle
+            # daemon's only work.
+            more = len(rows) == _ROWS
+            after_id = rows[-1][0] if rows else after_id
             yield "compared"
 
     def _tell_missing(self, paths: list[bytes]) -> None:
