@@ -35,6 +35,7 @@ __all__ = [
 ]
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_NO_NAMES = frozenset({b"", b".", b".."})
 CHUNK_BYTES = 1 << 16
 """Above 128 KiB the C library would keep what was read into, two megabytes for each thread that ever did so."""
 _OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
@@ -87,8 +88,7 @@ def split(path: bytes) -> tuple[bytes, bytes]:
 
     Raises ValueError for a path that is absolute or empty or has `.`, `..`, empty components or a null byte.
     """
-    components = path.split(b"/")
-    if b"\0" in path or any(component in {b"", b".", b".."} for component in components):
+    if b"\0" in path or not _NO_NAMES.isdisjoint(path.split(b"/")):
         message = f"not a path below a root: {path!r}"
         raise ValueError(message)
     parent, _, name = path.rpartition(b"/")

@@ -33,7 +33,7 @@ def _annotations(kind: type[Any]) -> tuple[dict[str, Any], frozenset[str]]:
 
 
 def _fits(value: object, hint: Any) -> bool:
-    origin, inner = get_origin(hint), get_args(hint)
+    origin, inner = _taken_apart(hint)
     if origin is UnionType:
         return any(_fits(value, each) for each in inner)
     if origin is list:
@@ -41,6 +41,12 @@ def _fits(value: object, hint: Any) -> bool:
     if origin is dict:
         return isinstance(value, dict) and all(_fits(each, inner[1]) for each in value.values())
     return _is_plain(value, hint)
+
+
+@cache
+def _taken_apart(hint: Any) -> tuple[Any, tuple[Any, ...]]:
+    """Give what a type is made of: `list` and `(str,)` for a list of strings."""
+    return get_origin(hint), get_args(hint)
 
 
 def _is_plain(value: object, hint: Any) -> bool:
