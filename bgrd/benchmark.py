@@ -16,7 +16,6 @@ from pathlib import Path
 from statistics import median
 
 from bgrd.engine.capacity import Capacity
-from bgrd.engine.demand import BASE_BYTES, PICTURE_BYTES
 from bgrd.errors import ModelFileError, NoInputError
 from bgrd.intake.ignore import classify
 from bgrd.trialrun import Run, Worker
@@ -80,8 +79,13 @@ class Bench:
         return {threads: found[threads] for threads in sorted(found)}
 
 
-def measured(worker: Worker, capacity: Capacity, effort: Effort, *, progress: Progress) -> Bench:
-    """Measure. Raises ModelFileError where the model cannot be used, NoInputError where no picture can be."""
+def measured(
+    worker: Worker, capacity: Capacity, effort: Effort, *, lane_bytes: Callable[[int], int], progress: Progress
+) -> Bench:
+    """Measure; `lane_bytes` says what a lane has to have for a model that holds so much.
+
+    Raises ModelFileError where the model cannot be used, NoInputError where no picture can be.
+    """
     progress("one lane, one thread", 0, 1)
     probe = worker.run(lanes=1, threads=1, pictures=max(2, len(worker.sources)))
     if probe.fault is not None or probe.loaded is None:
@@ -92,9 +96,9 @@ def measured(worker: Worker, capacity: Capacity, effort: Effort, *, progress: Pr
     usable = [source for number, source in enumerate(worker.sources) if number not in probe.reasons]
     refused = {str(worker.sources[number]): reason for number, reason in probe.reasons.items()}
     worker = replace(worker, sources=usable)
-    lane_bytes = BASE_BYTES + probe.loaded.resident_bytes + PICTURE_BYTES
     every = candidates(capacity.processors)
-    fitting = [pair for pair in every if pair[0] == 1 or pair[0] * lane_bytes <= worker.limits.memory_bytes]
+    room = max(1, worker.limits.memory_bytes // lane_bytes(probe.loaded.resident_bytes))
+    fitting = [pair for pair in every if pair[0] <= room]
     runs = _rounds(worker, fitting, effort, each_seconds=_work(probe), progress=progress)
     work, stages = _single(runs[1, 1], len(usable))
     found = tuple(_combined(runs[pair], work, capacity) for pair in runs if any(run.ended for run in runs[pair]))

@@ -80,7 +80,9 @@ class PlayedLanes:
 def bench(lanes: PlayedLanes, processors: int = 4) -> Bench:
     """Measure."""
     capacity = Capacity(processors=processors, memory_bytes=32 * GIB)
-    return measured(lanes.worker(), capacity, EFFORT, progress=lambda *_told: None)
+    return measured(
+        lanes.worker(), capacity, EFFORT, lane_bytes=lambda resident: resident + GIB, progress=lambda *_told: None
+    )
 
 
 def test_candidates_halve() -> None:
@@ -134,8 +136,8 @@ def test_a_single_lane_of_one_thread_is_no_suggestion_on_two_processors() -> Non
 
 def test_lanes_that_memory_has_no_room_for_are_not_tried() -> None:
     """Room is what the model took, and a large picture in each lane."""
-    limits = replace(LIMITS, memory_bytes=3 * GIB)
-    lanes = PlayedLanes({}, limits=limits, resident_bytes=GIB // 2)
+    limits = replace(LIMITS, memory_bytes=5 * GIB)
+    lanes = PlayedLanes({}, limits=limits, resident_bytes=GIB)
     found = bench(lanes)
     assert found.left_out == (4,)
     assert {pair[:2] for pair in lanes.asked} == {(1, 1), (2, 2), (1, 4)}

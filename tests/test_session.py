@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,6 +44,40 @@ def test_it_runs() -> None:
     outputs = session.run(np.zeros((1, 3, 32, 32), np.float32))
     assert [output.shape for output in outputs] == [(1, 1, 32, 32)] * 2
     assert np.allclose(outputs[0], 0.5)
+
+
+def test_the_bytes_of_its_file_are_not_kept() -> None:
+    """A session holds its weights once, in onnxruntime: nobody but its maker refers to the file's bytes afterwards."""
+    data = bytes(bytearray(model()))
+    before = sys.getrefcount(data)
+    session = opened(data)
+    gc.collect()
+    assert sys.getrefcount(data) == before
+    assert np.allclose(session.run(np.zeros((1, 3, 32, 32), np.float32))[0], 0.5)
+
+
+SLIMMED = """
+import sys
+import numpy as np
+from bgrd.engine.gauge import Gauge
+from bgrd.models.session import Session
+from bgrd.models.spec import ModelSpec
+with Gauge() as gauge:
+    before = gauge.resident_bytes()
+    file = open(sys.argv[1], "rb").read()
+    size = len(file)
+    session = Session(file, spec=ModelSpec(name="wide", side=32), threads=1, name="wide")
+    del file
+    print((gauge.resident_bytes() - before) / size)
+"""
+
+
+def test_a_session_holds_its_weights_about_once(tmp_path: Path) -> None:
+    """Neither the file nor what parsing took stays: it was three and a half times the file."""
+    (tmp_path / "wide.onnx").write_bytes(networks.wide(32, channels=1200))
+    command = [sys.executable, "-c", SLIMMED, str(tmp_path / "wide.onnx")]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1]).stdout
+    assert float(said) < 1.8
 
 
 def test_it_reads_its_own_spec() -> None:

@@ -26,6 +26,7 @@ from bgrd.config.load import custom_models, default_recipe, load
 from bgrd.config.settings import Settings
 from bgrd.engine import experience
 from bgrd.engine.capacity import busy_seconds
+from bgrd.engine.demand import PICTURE_BYTES
 from bgrd.engine.supply import find_grounds
 from bgrd.errors import CannotCreateError, ConfigError, GroundFault, ModelFault, NoInputError
 from bgrd.escape import line
@@ -118,7 +119,10 @@ def _bench(settings: Settings, choice: ModelChoice, paths: Sequence[Path], effor
     def progress(what: str, done: int, total: int) -> None:
         bar.update(task, description=escape(line(f"{choice.name}: {what}")), completed=done, total=total)
 
-    found = measured(worker, given.capacity, effort, progress=progress)
+    def lane_bytes(resident: int) -> int:
+        return replace(given.demand, model_bytes=resident).lane_bytes(PICTURE_BYTES)
+
+    found = measured(worker, given.capacity, effort, lane_bytes=lane_bytes, progress=progress)
     bar.remove_task(task)
     return _Measured(choice=choice, given=given, bench=found)
 

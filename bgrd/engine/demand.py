@@ -21,46 +21,55 @@ _SMALLEST_BYTES = PICTURE_BYTES * 12 // 50
 _SPARE = 1.25
 """The next picture may be a little larger than the largest so far."""
 
-_PER_FILE_BYTE = 3.5
+_PER_FILE_BYTE = 1.5
 _PER_PIXEL_BYTES = 2_300
 _DEFAULT_SIDE = 1024
 """What a model takes, by its file and its input. Measured after a run, less the lane's own, 1 thread:
 
-    bgrd-lite,  4 MiB,  256 pixels      38 MiB
-    U-2-Net-p,  4 MiB,  320 pixels     223 MiB, 2,100 bytes a pixel
-    U-2-Net,  168 MiB,  320 pixels     756 MiB, 3.2 times the file beside those
-    IS-Net,   168 MiB, 1024 pixels   1,223 MiB
+    bgrd-lite,  4 MiB,  256 pixels      33 MiB
+    U-2-Net-p,  4 MiB,  320 pixels     221 MiB, 2,100 bytes a pixel
+    U-2-Net,  168 MiB,  320 pixels     426 MiB, 1.2 times the file beside those
+    IS-Net,   168 MiB, 1024 pixels     905 MiB
 
-So the prediction is met by the first two kinds and too high for the others: until a model was loaded once there may be
-fewer lanes than could be, and never too many.
+So the prediction is met by those with small inputs and too high for the last: until a model was loaded once there may
+be fewer lanes than could be, and never too many.
 """
+
+_LOADING_FILES = 3.8
+"""While onnxruntime builds a session it holds the file so many times: 3.7 measured, with IS-Net and U-2-Net."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
-    """What a lane takes for one model, in bytes; `measured` or predicted; `best` are lanes and threads, if benched."""
+    """What a lane takes for one model, in bytes; `measured` or predicted; `best` are lanes and threads, if benched.
+
+    `loading_bytes` is what it takes for a moment while it loads, before there is a picture.
+    """
 
     model: str
     model_bytes: int
     measured: bool
+    loading_bytes: int = 0
     best: tuple[int, int] | None = None
 
     def lane_bytes(self, picture: int) -> int:
         """Give what a lane takes at most, with a picture that takes so much."""
-        return BASE_BYTES + self.model_bytes + picture
+        return BASE_BYTES + max(self.model_bytes + picture, self.loading_bytes)
 
 
 def predicted(model: str, *, size: int, side: int | None, figures: Figures | None) -> Demand:
     """Give what a model takes: as measured, or by the bytes of its files and the side of its input in pixels."""
+    loading = int(size * _LOADING_FILES)
     if figures is not None and figures.resident_bytes:
-        return Demand(model=model, model_bytes=figures.resident_bytes, measured=True, best=figures.best)
-    pixels = (side or _DEFAULT_SIDE) ** 2
-    return Demand(model=model, model_bytes=int(size * _PER_FILE_BYTE + pixels * _PER_PIXEL_BYTES), measured=False)
+        taken = figures.resident_bytes
+        return Demand(model=model, model_bytes=taken, measured=True, loading_bytes=loading, best=figures.best)
+    taken = int(size * _PER_FILE_BYTE + (side or _DEFAULT_SIDE) ** 2 * _PER_PIXEL_BYTES)
+    return Demand(model=model, model_bytes=taken, measured=False, loading_bytes=loading)
 
 
 def most_demanding(demands: list[Demand]) -> Demand:
     """Give the one that decides where several models are in use."""
-    return max(demands, key=lambda demand: demand.model_bytes)
+    return max(demands, key=lambda demand: demand.lane_bytes(0))
 
 
 def picture_bytes(experience: Experience) -> int:

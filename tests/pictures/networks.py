@@ -13,7 +13,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-__all__ = ["KINDS", "birefnet", "deeplab", "isnet", "modnet", "resunet", "u2net"]
+__all__ = ["KINDS", "birefnet", "deeplab", "isnet", "modnet", "resunet", "u2net", "wide"]
 
 _GAIN = 4.0
 """Of the head: how sure a network of noise is."""
@@ -194,6 +194,15 @@ def resunet(side: int = 512, *, seed: int = 6) -> bytes:
     large = graph.like(graph.add("Sigmoid", graph.add("Concat", *masks, axis=1)), image)
     last = graph.add("Transpose", large, perm=[0, 2, 3, 1])
     return graph.finished(["unk__1", side, side, 3], {"sigmoid": last}, name="input_1")
+
+
+def wide(side: int = 32, *, channels: int, seed: int = 7) -> bytes:
+    """Make a network whose file is its weights: 36 bytes for each pair of so many channels."""
+    graph = _Graph(seed=seed)
+    small = graph.block("image", (3, channels), stride=4)
+    inner = graph.block(small, (channels, channels), size=3)
+    mask = graph.like(graph.head(inner, (channels, 1)), "image")
+    return graph.finished([1, 3, side, side], {"mask": graph.add("Sigmoid", mask)})
 
 
 def _rmbg() -> bytes:
