@@ -107,6 +107,6 @@ def _strip(pixels: NDArray[np.uint8] | NDArray[np.uint16], level: int) -> bytes:
         pixels = np.ascontiguousarray(pixels, "<u2")  # as the header says
     if not level:
         return pixels.tobytes()
-    rows = pixels.reshape(*pixels.shape[:2], -1).copy()
-    rows[:, 1:] -= rows[:, :-1].copy()
-    return packed(rows.data, level)
+    rows = pixels.copy()
+    np.subtract(pixels[:, 1:], pixels[:, :-1], out=rows[:, 1:])
+    return packed(rows.data.cast("B"), level)
