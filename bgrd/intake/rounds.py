@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Rounds"]
 
-_STEP_FILES = 500
+_STEP_FILES = 1000
 """Files a walk visits before fresh events get their turn."""
 _BRANCHES = 1000
 _WALKED = "walked"

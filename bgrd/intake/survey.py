@@ -20,7 +20,7 @@ from bgrd.steps import passed
 
 __all__ = ["Survey"]
 
-_ROWS = 1000
+_ROWS = 2000
 
 
 class Survey:

@@ -40,7 +40,7 @@ __all__ = ["Events", "IntakeJournal", "Walker", "WalkerState"]
 
 WalkerState = Literal["starting", "ready", "unavailable", "stalled", "stopped"]
 
-TICK_SECONDS = 2.0
+TICK_SECONDS = 3.0
 """How often a quiet folder's watch and mounts are looked after."""
 DIRTY_LIMIT = 10_000
 """How many paths may wait to be looked at; beyond that a walk finds them."""
