@@ -8,6 +8,7 @@ import pytest
 
 from tests.houses.daemons import Daemon
 from tests.houses.houses import House
+from tests.kernel.processes import children
 from tests.pictures.making import model
 from tests.pictures.scenes import phone_photo
 
@@ -35,3 +36,13 @@ def test_a_folder_waits_for_its_model_and_goes_on(tmp_path: Path) -> None:
         assert daemon.stop() == 0
     assert list(house.results()) == ["a.png"]
     assert "its checksum is right" in " ".join(house.run("check").stdout.split())
+
+
+def test_no_lane_stays_where_no_folder_has_its_model(tmp_path: Path) -> None:
+    """The one that was on its way while the daemon started is ended once it is ready: nobody has asked for it."""
+    house = House(tmp_path / "house").folders()
+    house.configure('[defaults]\nmodel = "resunet50"\n')
+    with Daemon(house) as daemon:
+        daemon.ready().heard("folder.blocked")
+        daemon.until(lambda: not list(children(daemon.pid)))
+        assert daemon.stop() == 0

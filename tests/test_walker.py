@@ -18,7 +18,7 @@ from bgrd.intake.lease import look
 from bgrd.intake.mounts import mount_of, read_mounts
 from bgrd.intake.protocol import Arrival
 from bgrd.intake.scan import Walk
-from bgrd.intake.walker import DIRTY_LIMIT, Walker
+from bgrd.intake.walker import DIRTY_LIMIT, TICK_SECONDS, Walker
 from bgrd.job import State
 from bgrd.journal.journal import Journal
 from tests.houses.inboxes import Clock, Heard, MemoryJournal, folder_at, until
@@ -172,7 +172,7 @@ def test_what_is_there_at_the_start_is_walked_and_admitted(house: House) -> None
     assert house.walker.first_walk_done.is_set()
     assert house.walker.settled
     assert (house.walker.mode, house.walker.mode_reason) == ("inotify", "set in the configuration")
-    assert wake_at == house.clock.now + 2.0
+    assert wake_at == house.clock.now + TICK_SECONDS
     assert house.heard.names()[0] == "watch.mode"
 
 
@@ -426,11 +426,11 @@ def test_a_deaf_watch_is_noticed_within_a_tick_and_the_inbox_walked(house: House
     house.rest()
     house.put("a.jpg")
     house.watches[0].deaf = "its reader ended"
-    house.pass_seconds(2.5)
+    house.pass_seconds(TICK_SECONDS + 0.5)
     assert house.heard.named("watch.lost") == [{"reason": "its reader ended"}]
     assert house.journal.admitted == [b"a.jpg"]
     house.put("b.jpg")
-    house.pass_seconds(2.5)
+    house.pass_seconds(TICK_SECONDS + 0.5)
     assert "watch.restored" in house.heard.names()
     assert house.journal.admitted == [b"a.jpg", b"b.jpg"]
 
