@@ -13,7 +13,6 @@ import json
 import os
 import subprocess
 import sys
-import venv
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from bench.environment import BUILD, rembg_python
 from bgrd.engine.pipeline import process
 from bgrd.job import Product, Recipe
 from bgrd.models.catalogue import BUILT_IN, ROWS
@@ -34,7 +34,6 @@ MEAN, NINETY_NINTH = 1.0, 3.0
 """How far two masks may be apart, in steps of 255."""
 
 ROOT = Path(__file__).parents[1]
-BUILD = ROOT / "build"
 PICTURES = ROOT / ".." / "shared" / "pictures"
 SUFFIXES = {".jpg", ".jpeg", ".png"}
 ALONE: dict[str, dict[str, Any]] = {
@@ -105,7 +104,7 @@ def rembg_masks(every: tuple[Case, ...], files: list[Path], place: Path) -> str:
         model, output = str(home / f"{number}.onnx"), str(place / case.name)
         orders.append({"session": case.session, "model": model, "output": output})
     told = subprocess.run(
-        [str(_python()), str(Path(__file__).with_name("fidelity_rembg.py"))],
+        [str(rembg_python()), str(Path(__file__).with_name("fidelity_rembg.py"))],
         input=json.dumps({"cases": orders, "pictures": [str(path.resolve()) for path in files]}),
         env={**os.environ, "U2NET_HOME": str(home), "NUMBA_CACHE_DIR": str(place / "numba")},
         stdout=subprocess.PIPE,
@@ -113,18 +112,6 @@ def rembg_masks(every: tuple[Case, ...], files: list[Path], place: Path) -> str:
         check=True,
     )
     return told.stdout.strip().splitlines()[-1]
-
-
-def _python() -> Path:
-    """Give the interpreter of rembg's environment, which is made the first time."""
-    place = BUILD / "rembg"
-    python = place / "bin" / "python"
-    if not (place / "installed").exists():
-        venv.create(place, with_pip=True, clear=True)
-        command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "rembg[cpu]"]
-        subprocess.run(command, check=True)
-        (place / "installed").touch()
-    return python
 
 
 def own_mask(data: bytes, session: Session) -> Image.Image:

@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(400)]
 
 def copied(place: Path) -> Path:
     """Copy what is committed or would be: neither environments nor caches."""
-    ignored = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", ".hypothesis", "*.egg-info")
+    ignored = shutil.ignore_patterns(".git", ".venv", "build", "__pycache__", ".*_cache", ".hypothesis", "*.egg-info")
     shutil.copytree(ROOT, place, ignore=ignored)
     return place
 

@@ -13,13 +13,13 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-__all__ = ["KINDS", "birefnet", "deeplab", "isnet", "modnet", "resunet", "u2net", "wide"]
+__all__ = ["KINDS", "Graph", "birefnet", "deeplab", "isnet", "modnet", "resunet", "u2net", "wide"]
 
 _GAIN = 4.0
 """Of the head: how sure a network of noise is."""
 
 
-class _Graph:
+class Graph:
     """A graph in the making; every method adds nodes and gives the name of their result."""
 
     def __init__(self, *, seed: int, element: int = TensorProto.FLOAT) -> None:
@@ -102,7 +102,7 @@ def u2net(side: int = 320, *, seed: int = 1) -> bytes:
 
     Source: Qin et al., U2-Net, Pattern Recognition 106 (2020), figure 5.
     """
-    graph = _Graph(seed=seed)
+    graph = Graph(seed=seed)
     levels = graph.encoder_decoder("image", levels=6)
     sides = [graph.head(level, (4, 1)) for level in levels]
     large = [graph.like(mask, levels[0]) for mask in sides]
@@ -123,7 +123,7 @@ def isnet(
 
     Source: Qin et al., Highly Accurate Dichotomous Image Segmentation, ECCV 2022, figure 4.
     """
-    graph = _Graph(seed=seed, element=element)
+    graph = Graph(seed=seed, element=element)
     image = graph.add("Transpose", "image", perm=[0, 3, 1, 2]) if layout == "NHWC" else "image"
     entry = graph.block(image, (3, 3), stride=2)
     levels = graph.encoder_decoder(entry, levels=5)
@@ -140,7 +140,7 @@ def birefnet(side: int = 1024, *, seed: int = 3, activation: bool = False, outpu
 
     Source: Zheng et al., Bilateral Reference for High-Resolution Dichotomous Segmentation, CAAI AIR 2024, figure 2.
     """
-    graph, width = _Graph(seed=seed), 8
+    graph, width = Graph(seed=seed), 8
     patches = graph.block("image", (3, width), size=31, stride=32)
     shape = graph.add("Shape", patches)
     tokens = graph.add("Reshape", patches, graph.value([1, width, -1], np.int64))
@@ -160,7 +160,7 @@ def modnet(*, seed: int = 4) -> bytes:
 
     Source: Ke et al., MODNet: Real-Time Trimap-Free Portrait Matting, AAAI 2022, figure 2.
     """
-    graph = _Graph(seed=seed)
+    graph = Graph(seed=seed)
     high = graph.block("image", (3, 4), stride=2)
     low = graph.block(graph.halved(graph.halved(high)), (4, 4), dilation=2)
     joined = graph.add("Concat", graph.like(low, high), high, axis=1)
@@ -173,7 +173,7 @@ def deeplab(*, seed: int = 5, classes: int = 21) -> bytes:
 
     Source: Chen et al., Rethinking Atrous Convolution for Semantic Image Segmentation, 2017, figure 5.
     """
-    graph = _Graph(seed=seed)
+    graph = Graph(seed=seed)
     entry = graph.halved(graph.block("image", (3, 6), stride=4))
     pyramid = [graph.block(entry, (6, 4), dilation=rate) for rate in (1, 2, 4)]
     joined = graph.add("Concat", *pyramid, axis=1)
@@ -184,7 +184,7 @@ def deeplab(*, seed: int = 5, classes: int = 21) -> bytes:
 
 def resunet(side: int = 512, *, seed: int = 6) -> bytes:
     """Make a residual encoder and a U's decoder as Keras exports them: channels last, four sigmoids, the batch free."""
-    graph = _Graph(seed=seed)
+    graph = Graph(seed=seed)
     image = graph.add("Transpose", "image", perm=[0, 3, 1, 2])
     entry = graph.block(image, (3, 4), stride=2)
     inner = graph.block(graph.block(graph.halved(entry), (4, 4)), (4, 4))
