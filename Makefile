@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: run test test-long soak bench bench-edge fidelity check format clean
+.PHONY: run test test-long soak bench bench-quick bench-edge fidelity check format clean
 
 run: $(VENV)/run
 	@exec $(BIN)/bgrd run
@@ -19,7 +19,10 @@ soak: $(VENV)/dev
 	$(BIN)/python -m bench.soak $(MINUTES)
 
 bench: $(VENV)/dev
-	$(BIN)/python bench/photos.py
+	$(BIN)/python -m bench.speed $(if $(ONLY),--only $(ONLY))
+
+bench-quick: $(VENV)/dev
+	$(BIN)/python -m bench.speed --quick --json build/speed-quick.json
 
 bench-edge: $(VENV)/dev
 	$(BIN)/python -m bench.edge
