@@ -25,7 +25,7 @@ Step = Literal[
     "job.drafted",
     "job.prepared",
     "job.begun",
-    # Inside the lane, with the parent's answer to the hash in between.
+    # Inside the lane; the parent answers to the hash while it decodes.
     "lane.loaded",
     "lane.read",
     "lane.hashed",
@@ -33,9 +33,9 @@ Step = Literal[
     "job.judged",
     "job.known",
     "job.adopted",
-    "lane.told",
     "lane.decoded",
     "lane.prepared",
+    "lane.told",
     "lane.inferred",
     "lane.matted",
     "lane.composed",

@@ -194,6 +194,13 @@ def test_told_not_to_go_it_writes_nothing(hands: Hands) -> None:
     assert draft.read_bytes() == b""
 
 
+def test_told_not_to_go_it_is_silent_about_a_bad_picture(hands: Hands) -> None:
+    """The picture is decoded before the answer is there; what is wrong with it is told only to who still asks."""
+    hands.submit(b"no picture at all")
+    hands.channel.send(Answer(job=hands.expect(Hashed).job, go=False))
+    hands.work(JPEG)
+
+
 @pytest.mark.parametrize(
     ("data", "kind"),
     [
@@ -283,7 +290,8 @@ def test_only_a_places_own_errors_are_the_folders(
     def refused(*_: object, **__: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr("bgrd.engine.lane.process", refused)
+    monkeypatch.setattr("bgrd.engine.lane.begin", Mock())
+    monkeypatch.setattr("bgrd.engine.lane.complete", refused)
     ours, theirs = Channel.pair()
     hands = Hands(tmp_path, ours)
     hands.submit(JPEG)
@@ -467,6 +475,28 @@ def _alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_it_decodes_while_the_answer_is_on_its_way(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An answer that is sent only once decoding has begun comes early enough."""
+    ours, theirs = Channel.pair()
+
+    def begun(*_: object, **__: object) -> None:
+        ours.send(Answer(job=1, go=False))
+        ours._socket.shutdown(socket.SHUT_WR)
+
+    monkeypatch.setattr("bgrd.engine.lane.begin", begun)
+    hands = Hands(tmp_path, ours)
+    hands.submit(JPEG)
+    with Gauge() as gauge:
+        lane = Lane(theirs, cage=OPEN, gauge=gauge)
+        lane._stock._models["bgrd-lite"] = Mock(), "0" * 64
+        lane.serve()
+    hands.expect(Hello)
+    hands.expect(Hashed)
+    theirs.close()
+    assert ours.receive() is None
+    ours.close()
 
 
 def test_an_odd_message_is_a_fault_and_no_end() -> None:

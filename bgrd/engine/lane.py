@@ -21,16 +21,15 @@ from io import BufferedRandom
 from bgrd.delivery.beneath import PLACES_OWN, unusable
 from bgrd.engine.cage import Cage, enter
 from bgrd.engine.gauge import Gauge
-from bgrd.engine.pipeline import Report, preload, process
+from bgrd.engine.pipeline import Report, begin, complete, preload
 from bgrd.engine.stock import Stock
 from bgrd.engine.trace import behind, trace
 from bgrd.engine.wire import Answer, Channel, Drop, Faulted, Finished, Hashed, Hello, Load, Loaded, Work
 from bgrd.errors import ChangedFault, Fault, FileFault, FolderFault, InputFault, MemoryFault, UnknownFault
-from bgrd.imaging.picture import Picture
 from bgrd.imaging.verify import verify
 from bgrd.job import Recipe
 from bgrd.kernel import die_with_parent, first_hole
-from bgrd.models.session import Session
+from bgrd.product import Product
 from bgrd.steps import passed
 
 __all__ = ["Lane", "main"]
@@ -49,6 +48,7 @@ class Lane:
         self._gauge = gauge
         self._stock = Stock()
         self._stage = ""
+        self._asked = False
 
     def serve(self) -> None:
         """Work until the parent closes its end."""
@@ -89,6 +89,8 @@ class Lane:
             self._send_fault(job, model, UnknownFault(text), trace=trace(error))
 
     def _send_fault(self, job: int, model: str, fault: Fault, *, trace: str = "") -> None:
+        if self._asked and not self._told_to_go():
+            return  # nobody asks any more what became of it
         if job == 0:
             self._stock.refuse(model, fault)
         self._channel.send(
@@ -121,7 +123,11 @@ class Lane:
         )
 
     def _work(self, work: Work, descriptors: list[int]) -> None:
-        """Do one job: read and hash, ask, process, fsync, verify, report."""
+        """Do one job: read and hash, ask, process, fsync, verify, report.
+
+        The picture is decoded while the answer is on its way, which spares the lane the wait for the journal's disk;
+        nothing is written before it has come.
+        """
         session, model_sha256 = self._stock.model(work.model)
         grounds, hashes = self._stock.grounds(work.grounds)
         self._gauge.reset_peak()
@@ -134,40 +140,29 @@ class Lane:
         seconds = {"read": time.perf_counter() - started}
         passed("lane.read")
         self._channel.send(Hashed(job=work.job, sha256=sha256, model_sha256=model_sha256, grounds=hashes))
+        self._asked = True
         passed("lane.hashed")
+        self._stage = "process"
+        recipe = Recipe.from_json(work.recipe)
+        begun = begin(
+            data,
+            recipe=recipe,
+            session=session,
+            max_pixels=work.max_pixels,
+            accept_holes=work.accept_holes,
+            hole_at=hole_at,
+        )
         if not self._told_to_go():
             return
         passed("lane.told")
         with _outbox_faults(), contextlib.ExitStack() as stack:
             files = [stack.enter_context(open(draft, "r+b", closefd=False)) for draft in drafts]
-            report = self._process(work, data, session, files, hole_at=hole_at, grounds=grounds)
+            report = complete(begun, recipe=recipe, session=session, grounds=grounds, write=files.__getitem__)
             seconds |= report.times | self._sync(files)
-            written = self._verify(work, report, files, seconds)
+            written = self._verify(recipe.products, report, files, seconds)
         passed("lane.verified")
         self._channel.send(_finished(work, report, written, seconds, peak_bytes=self._gauge.peak_bytes()))
         passed("lane.reported")
-
-    def _process(
-        self,
-        work: Work,
-        data: bytes,
-        session: Session,
-        files: Sequence[BufferedRandom],
-        *,
-        hole_at: int | None,
-        grounds: Sequence[Picture],
-    ) -> Report:
-        self._stage = "process"
-        return process(
-            data,
-            recipe=Recipe.from_json(work.recipe),
-            session=session,
-            max_pixels=work.max_pixels,
-            accept_holes=work.accept_holes,
-            hole_at=hole_at,
-            grounds=grounds,
-            write=files.__getitem__,
-        )
 
     def _sync(self, files: Sequence[BufferedRandom]) -> dict[str, float]:
         """Make what was written durable; gives the seconds that took."""
@@ -181,13 +176,12 @@ class Lane:
         return {"fsync": time.perf_counter() - started}
 
     def _verify(
-        self, work: Work, report: Report, files: Sequence[BufferedRandom], seconds: dict[str, float]
+        self, products: Sequence[Product], report: Report, files: Sequence[BufferedRandom], seconds: dict[str, float]
     ) -> list[tuple[int, str]]:
-        """Decode every product back; gives their sizes and hashes."""
+        """Hold every product's file against what it must be; gives their sizes and hashes."""
         self._stage = "verify"
         started = time.perf_counter()
         written = []
-        products = Recipe.from_json(work.recipe).products
         for file, product, size, bits in zip(files, products, report.sizes, report.depths, strict=True):
             verify(file, product, size=size, bits=bits)
             file.seek(0)
@@ -197,6 +191,7 @@ class Lane:
         return written
 
     def _told_to_go(self) -> bool:
+        self._asked = False
         received = self._channel.receive()
         if received is None:
             text = "the parent closed the channel"

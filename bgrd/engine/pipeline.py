@@ -46,6 +46,7 @@ __all__ = [
     "Report",
     "begin",
     "cleaned",
+    "complete",
     "finish",
     "load_ground",
     "opacity",
@@ -109,14 +110,41 @@ def process(
     closes the streams.
     """
     begun = begin(
-        data,
-        spec=session.spec,
-        element_type=session.element_type,
-        max_pixels=max_pixels,
-        accept_holes=accept_holes,
-        hole_at=hole_at,
-        deep=any(product.depth == "source" for product in recipe.products),
+        data, recipe=recipe, session=session, max_pixels=max_pixels, accept_holes=accept_holes, hole_at=hole_at
     )
+    return complete(begun, recipe=recipe, session=session, grounds=grounds, write=write)
+
+
+def begin(
+    data: bytes,
+    *,
+    recipe: Recipe,
+    session: Session,
+    max_pixels: int,
+    accept_holes: bool = False,
+    hole_at: int | None = None,
+) -> Begun:
+    """Decode and prepare: all that comes before the model. Raises the faults of decoding."""
+    times: dict[str, float] = {}
+    deep = any(product.depth == "source" for product in recipe.products)
+    with _timed(times, "decode"):
+        picture = decode(data, max_pixels=max_pixels, accept_holes=accept_holes, hole_at=hole_at, deep=deep)
+    passed("lane.decoded")
+    with _timed(times, "prepare"), _memory():
+        tensor = prepare(picture.image, session.spec, alpha=picture.alpha, dtype=session.element_type)
+    passed("lane.prepared")
+    return Begun(picture=picture, tensor=tensor, times=times)
+
+
+def complete(
+    begun: Begun,
+    *,
+    recipe: Recipe,
+    session: Session,
+    grounds: Sequence[Picture] = (),
+    write: Callable[[int], BinaryIO],
+) -> Report:
+    """Infer, and all that comes after it; see `process`. Uses up the picture's pixels."""
     try:
         with _timed(begun.times, "infer"):
             outputs = session.run(begun.tensor)
@@ -125,27 +153,6 @@ def process(
     except ModelFault as fault:
         # The model has passed its trial: what it does to one picture must not stop the folder for all others.
         raise UnknownFault(str(fault)) from fault
-
-
-def begin(
-    data: bytes,
-    *,
-    spec: ModelSpec,
-    element_type: str,
-    max_pixels: int,
-    accept_holes: bool = False,
-    hole_at: int | None = None,
-    deep: bool = False,
-) -> Begun:
-    """Decode and prepare: all that comes before the model. `deep` keeps what 16 bits have beside 8."""
-    times: dict[str, float] = {}
-    with _timed(times, "decode"):
-        picture = decode(data, max_pixels=max_pixels, accept_holes=accept_holes, hole_at=hole_at, deep=deep)
-    passed("lane.decoded")
-    with _timed(times, "prepare"), _memory():
-        tensor = prepare(picture.image, spec, alpha=picture.alpha, dtype=element_type)
-    passed("lane.prepared")
-    return Begun(picture=picture, tensor=tensor, times=times)
 
 
 def load_ground(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Picture:

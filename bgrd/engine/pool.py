@@ -86,7 +86,9 @@ class Pool:
         slot = self._choose(assignment.model)
         self._supply(slot, assignment.needs)
         slot.assignment = assignment
-        slot.confine(self.limits, memory_bytes=self.limits.memory_bytes)
+        # To load a model may take more than the picture is allowed; what follows is narrowed down when that is done.
+        memory_bytes = self.limits.memory_bytes if slot.loading else assignment.work.memory_bytes
+        slot.confine(self.limits, memory_bytes=memory_bytes)
         self._go_on(slot)
         slot.send(assignment.work, assignment.descriptors)
         return True
@@ -96,8 +98,6 @@ class Pool:
         slot = self._slot_of(job)
         if slot is None or slot.stage != "answer":
             return
-        if go and slot.assignment is not None:  # its model is loaded, and it waits for this answer before it decodes
-            slot.confine(self.limits, memory_bytes=slot.assignment.work.memory_bytes)
         slot.send(Answer(job=job, go=go))
         if go:
             slot.enter("work", now=self._clock(), limit_seconds=self.limits.job_seconds)
@@ -150,6 +150,8 @@ class Pool:
             case Loaded():
                 self._loaded(slot, message)
             case Hashed():
+                if slot.assignment is not None:  # its model is loaded, and it begins to decode
+                    slot.confine(self.limits, memory_bytes=slot.assignment.work.memory_bytes)
                 slot.enter("answer", now=self._clock(), limit_seconds=self.limits.job_seconds)
                 self._events.hashed(message)
             case Finished():

@@ -198,7 +198,7 @@ def resunet(side: int = 512, *, seed: int = 6) -> bytes:
 
 def wide(side: int = 32, *, channels: int, seed: int = 7) -> bytes:
     """Make a network whose file is its weights: 36 bytes for each pair of so many channels."""
-    graph = _Graph(seed=seed)
+    graph = Graph(seed=seed)
     small = graph.block("image", (3, channels), stride=4)
     inner = graph.block(small, (channels, channels), size=3)
     mask = graph.like(graph.head(inner, (channels, 1)), "image")

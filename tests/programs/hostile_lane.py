@@ -13,17 +13,23 @@ from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from bgrd.engine import landlock, lane, seccomp
-from bgrd.engine.pipeline import process
+from bgrd.engine.pipeline import begin, complete
 from bgrd.errors import InputFault
 from tests.programs.hostile_program import attempts, outcome
 
 FACTS = json.loads(sys.argv[1])
+HOSTILE = b"HOSTILE"
 
 
-def hostile(data: bytes, *, write: Callable[[int], BinaryIO], **options: Any) -> Any:
-    """Process as ever, or try everything."""
-    if not data.endswith(b"HOSTILE"):
-        return process(data, write=write, **options)
+def taken_over(data: bytes, **options: Any) -> Any:
+    """Begin as ever, but for the picture that takes the lane over."""
+    return HOSTILE if data.endswith(HOSTILE) else begin(data, **options)
+
+
+def hostile(begun: Any, *, write: Callable[[int], BinaryIO], **options: Any) -> Any:
+    """Complete as ever, or try everything."""
+    if begun != HOSTILE:
+        return complete(begun, write=write, **options)
     draft = write(0).fileno()
     facts = {**FACTS, "parent": os.getppid(), "draft": draft}
     # Truncation first: a sparse giant would not show on the disk, where the limit did not hold.
@@ -37,7 +43,7 @@ def missing(*_: object) -> int:
     raise OSError(errno.ENOSYS, "switched off for the test")
 
 
-vars(lane).update(process=hostile, _TEXT_LIMIT=10_000)
+vars(lane).update(begin=taken_over, complete=hostile, _TEXT_LIMIT=10_000)
 for wall in FACTS.get("without", ()):
     vars({"landlock": landlock, "seccomp": seccomp}[wall]).update(confine=missing)
 sys.exit(lane.main(sys.argv[2:]))

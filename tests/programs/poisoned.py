@@ -67,12 +67,12 @@ def lane(arguments: list[str]) -> int:
     from bgrd.errors import ModelFault  # noqa: PLC0415
     from bgrd.models.session import Session  # noqa: PLC0415
 
-    process, trial, run = vars(real)["process"], Session.trial, Session.run
+    begin, trial, run = vars(real)["begin"], Session.trial, Session.run
 
-    def poisoned_process(data: bytes, **options: Any) -> Any:
+    def poisoned_begin(data: bytes, **options: Any) -> Any:
         if _MARK in data:
             DEEDS[data.partition(_MARK)[2].split(b" ", 1)[0]]()
-        return process(data, **options)
+        return begin(data, **options)
 
     def poisoned_trial(session: Session) -> None:
         if session._name == "crashing":
@@ -86,7 +86,7 @@ def lane(arguments: list[str]) -> int:
             raise ModelFault(text)
         return run(session, tensor)
 
-    vars(real)["process"] = poisoned_process
+    vars(real)["begin"] = poisoned_begin
     Session.trial = poisoned_trial  # type: ignore[method-assign, assignment]
     return real.main(arguments)
 
