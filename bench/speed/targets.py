@@ -29,7 +29,7 @@ class Target:
 
 
 _ROWS = (
-    Target(key="folder.daemon", text="32 photos, daemon: share of the limit", at="least", bound=0.92),
+    Target(key="folder.daemon", text="32 photos, warm daemon: share of the limit", at="least", bound=0.92),
     Target(key="scaling.share", text="one core to all of them: share of what they could add", at="least", bound=0.9),
     Target(key="peer.u2netp", text="32 photos, U-2-Netp's file: faster than `rembg p`", at="least", bound=4, unit="x"),
     Target(key="peer.lite", text="32 photos, `bgrd-lite`'s file: faster than `rembg p`", at="least", bound=4, unit="x"),
