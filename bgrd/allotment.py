@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from bgrd.engine.experience import Experience
 from bgrd.errors import DaemonFault, ModelFault
 from bgrd.job import ModelChoice
 from bgrd.models.catalogue import ROWS
+from bgrd.models.providers import shares
 from bgrd.models.store import find
 from bgrd.question import ask
 
@@ -24,7 +25,10 @@ __all__ = ["Allotment", "allotment", "file_bytes", "models_in_use"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allotment:
-    """The lanes' limits, what they were chosen from, and the model that decided."""
+    """The lanes' limits, what they were chosen from, and the model that decided.
+
+    `lane_bytes` is what a lane takes at most; of a model that lanes share, nothing is in it.
+    """
 
     limits: Limits
     capacity: Capacity
@@ -37,12 +41,27 @@ class Allotment:
         """Say in one sentence how many lanes there are, and why."""
         limits, capacity = self.limits, self.capacity
         known = "measured" if self.demand.measured else "reckoned, as it was not loaded here yet"
+        taken = f"a lane takes up to {self.lane_bytes / 1e9:.1f} GB"
+        if limits.shared:
+            once, most = self.demand.process_bytes / 1e9, limits.device_bytes / 1e9
+            taken += f" and {self.demand.model}, once for all, {once:.1f} of {most:.1f} GB ({known})"
+        else:
+            taken += f" with {self.demand.model} ({known})"
         return (
             f"{_several(limits.lanes, 'lane')} x {_several(limits.threads, 'thread')}{self.chosen}: "
             f"{_several(capacity.processors, 'processor')}, {limits.memory_bytes / 1e9:.1f} of "
-            f"{capacity.memory_bytes / 1e9:.1f} GB allowed, a lane takes up to {self.lane_bytes / 1e9:.1f} GB with "
-            f"{self.demand.model} ({known})"
+            f"{capacity.memory_bytes / 1e9:.1f} GB allowed, {taken}"
         )
+
+    @property
+    def crowded(self) -> bool:
+        """Whether the lanes have less than each of them may take at once."""
+        return self.limits.lane_bytes < self.limits.lanes * self.lane_bytes
+
+    @property
+    def overflows(self) -> bool:
+        """Whether a model that lanes share takes more than such models may."""
+        return self.limits.shared and self.demand.process_bytes > self.limits.device_bytes
 
 
 def allotment(
@@ -61,13 +80,9 @@ def allotment(
     known = experience.recall(settings.state_directory, experience.identity(capacity.processors, root=root))
     every = [_demand(choice, known) for choice in (models_in_use(settings) if models is None else models)]
     demand = most_demanding(every)
-    picture = picture_bytes(known)
-    lanes, threads = lanes_and_threads(
-        capacity, demand, lanes=settings.lanes, threads=settings.threads, memory_limit=memory, picture=picture
-    )
     limits = Limits(
-        lanes=lanes,
-        threads=threads,
+        lanes=1,
+        threads=1,
         memory_bytes=memory,
         model_bytes=settings.model_memory or memory // 2,
         job_seconds=settings.job_seconds,
@@ -75,13 +90,24 @@ def allotment(
         providers=settings.providers or (),
         provider_fallback=settings.provider_fallback,
         nice=settings.nice,
+        shared=shares(settings.shared_session, settings.providers or ()),
+        batch=settings.shared_batch,
     )
+    held = demand.elsewhere() if limits.shared else demand
+    lane_bytes = held.lane_bytes(picture := picture_bytes(known))
+    lanes, threads = lanes_and_threads(
+        capacity,
+        held,
+        lanes=settings.lanes,
+        threads=settings.threads,
+        memory_limit=limits.lane_bytes,
+        picture=picture,
+    )
+    limits = replace(limits, lanes=lanes, threads=threads)
     chosen = " (as configured)" if settings.lanes else ""
-    if not chosen and demand.best == (lanes, threads):
+    if not chosen and held.best == (lanes, threads):
         chosen = " (the best `bgrd bench` found)"
-    return Allotment(
-        limits=limits, capacity=capacity, demand=demand, lane_bytes=demand.lane_bytes(picture), chosen=chosen
-    )
+    return Allotment(limits=limits, capacity=capacity, demand=demand, lane_bytes=lane_bytes, chosen=chosen)
 
 
 def models_in_use(settings: Settings) -> list[ModelChoice]:

@@ -42,7 +42,7 @@ class Effort:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Combination:
-    """What some lanes with some threads each came to; `memory_bytes` is the most all of them took."""
+    """What some lanes with some threads each came to; `memory_bytes` is the most all took, with what they share."""
 
     lanes: int
     threads: int
@@ -97,7 +97,7 @@ def measured(
     refused = {str(worker.sources[number]): reason for number, reason in probe.reasons.items()}
     worker = replace(worker, sources=usable)
     every = candidates(capacity.processors)
-    room = max(1, worker.limits.memory_bytes // lane_bytes(probe.loaded.resident_bytes))
+    room = max(1, worker.limits.lane_bytes // lane_bytes(probe.loaded.resident_bytes))
     fitting = [pair for pair in every if pair[0] <= room]
     runs = _rounds(worker, fitting, effort, each_seconds=_work(probe), progress=progress)
     work, stages = _single(runs[1, 1], len(usable))
@@ -172,7 +172,7 @@ def _combined(runs: Sequence[Run], work: Sequence[float], capacity: Capacity) ->
         threads=first.threads,
         pictures_a_minute=60.0 * rate / average if average else 0.0,
         efficiency=rate / capacity.processors,
-        memory_bytes=first.lanes * max(run.peak_bytes for run in runs),
+        memory_bytes=first.lanes * max(run.peak_bytes for run in runs) + max(run.shared_bytes for run in runs),
         infer_milliseconds=min(run.milliseconds("infer") for run in runs if run.ended),
     )
 

@@ -25,7 +25,7 @@ from bgrd.intake.mounts import is_network, read_mounts, watching
 from bgrd.job import Folder, ModelChoice
 from bgrd.models import index
 from bgrd.models.partial import digest
-from bgrd.models.providers import PROVIDERS, chosen
+from bgrd.models.providers import CAGED, PROVIDERS, chosen, shares
 from bgrd.models.store import find, variant_of
 from bgrd.outputs import outputs
 from bgrd.question import ask
@@ -165,17 +165,22 @@ def _model(subject: str, choice: ModelChoice, *, checksum: str | None, weights: 
 
 
 def _providers(settings: Settings) -> Iterator[Finding]:
-    """Yield whether lanes can use the providers that are wanted; what is installed is found out by loading a model."""
+    """Yield whether the providers that are wanted can be used; what is installed is found out by loading a model."""
     wanted, subject = settings.providers or (), "providers"
-    _, left_out = chosen(wanted, available=tuple(PROVIDERS.values()), fallback=True)
+    shared = shares(settings.shared_session, wanted)
+    _, left_out = chosen(wanted, available=tuple(PROVIDERS.values()), fallback=True, caged=not shared)
     for reason in left_out:
         if settings.provider_fallback:
             yield Finding(level="warn", subject=subject, text=reason, advice="bgrd does without it")
         else:
-            advice = "take it out of providers, or set provider_fallback"
+            advice = "take it out of providers, set provider_fallback, or leave shared_session at auto"
             yield Finding(level="error", subject=subject, text=reason, advice=advice)
     if not left_out:
-        yield Finding(level="ok", subject=subject, text=f"models run on {', '.join(wanted) or 'the processor'}")
+        text = f"models run on {', '.join(wanted) or 'the processor'}"
+        if shared:
+            text += ", each once, in a process that sees tensors and no picture"
+            text += "" if CAGED.issuperset(wanted) else " and may open what its driver needs"
+        yield Finding(level="ok", subject=subject, text=text)
 
 
 def _heif() -> Iterator[Finding]:
@@ -247,7 +252,10 @@ def _memory(settings: Settings, root: Path) -> Iterator[Finding]:
     if limits.memory_bytes > given.capacity.memory_bytes:
         advice = "lower memory_limit, or leave it at 0"
         yield Finding(level="warn", subject="lanes", text=f"{given.why}: more than there is", advice=advice)
-    elif limits.memory_bytes < limits.lanes * given.lane_bytes:
+    elif given.overflows:
+        advice = "give models more with memory_limit and model_memory, or set shared_session to off"
+        yield Finding(level="warn", subject="lanes", text=f"{given.why}: too little", advice=advice)
+    elif given.crowded:
         advice = "give them more with memory_limit, or use fewer lanes"
         yield Finding(level="warn", subject="lanes", text=f"{given.why}: large pictures may fail", advice=advice)
     else:

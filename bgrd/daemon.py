@@ -15,11 +15,10 @@ from typing import Any
 from bgrd import __version__
 from bgrd.check import prepare_folders
 from bgrd.config.settings import Settings
+from bgrd.crew import Crew
 from bgrd.engine.dispatch import Dispatcher, Report
 from bgrd.engine.loop import Loop
-from bgrd.engine.niceness import niced
-from bgrd.engine.pool import Pool
-from bgrd.engine.starter import Starter
+from bgrd.engine.starter import Starters
 from bgrd.errors import BgrdError, ConfigError, StateError
 from bgrd.journal.journal import open_journal
 from bgrd.lessons import Lessons
@@ -48,7 +47,7 @@ class Daemon:
     """Runs until it is told to stop, or with `until_done` until nothing is left to do.
 
     `load` reads the configuration anew at start and at each reload; `watcher` is told every event the log gets.
-    `starter`, which this closes, may have a lane on its way.
+    `starters`, which this closes, may have a lane on its way.
     After `run`, `left` is how many jobs are not at their end, `writing` which files were still being written, and
     `stopped` whether a signal ended it.
     Making one takes the lock on the state directory and opens the journal. Raises BgrdError.
@@ -61,7 +60,7 @@ class Daemon:
         notifier: Notifier,
         until_done: bool = False,
         watcher: Report | None = None,
-        starter: Starter | None = None,
+        starters: Starters | None = None,
     ) -> None:
         self._load = load
         self._notifier = notifier
@@ -75,24 +74,17 @@ class Daemon:
         self._prune_at = 0.0
         self.left = 0
         self.writing: tuple[bytes, ...] = ()
-        self._starter = starter or Starter()  # before anything is open that may lie on a share
+        starters = starters or Starters()  # before anything is open that may lie on a share
         with ExitStack() as opened:
-            opened.callback(self._starter.close)
+            opened.callback(starters.close)
             self._lock = hold(settings.state_directory)
             opened.callback(self._lock.close)
             self._journal = open_journal(settings.state_directory)
             opened.pop_all()
         self._loop = Loop()
         self._dispatcher = Dispatcher(report=self._report, wake=self._loop.wake, max_pixels=settings.max_pixels)
-        self._lessons = Lessons(settings)
-        self._pool = Pool(
-            self._lessons.limits,
-            events=self._dispatcher,
-            clock=time.monotonic,
-            watch=self._loop.watch,
-            unwatch=self._loop.unwatch,
-            start=lambda: niced(self._starter.start(), self._pool.limits.nice),
-        )
+        self._crew = Crew(settings, starters, events=self._dispatcher, loop=self._loop)
+        self._pool = self._crew.pool
         self._dispatcher.use(self._pool)
         self._roster = Roster(
             plan, self._journal, self._dispatcher, self._pool, report=self._report, wake=self._loop.wake
@@ -150,7 +142,7 @@ class Daemon:
             if self._signals.reload:
                 self._signals.reload = False
                 self._reload()
-            self._lessons.apply(self._pool, self._report)
+            self._crew.apply(self._report)
             look_at = time.monotonic() + _LOOK_SECONDS if self._until_done else None
             self._turn(self._roster.tend(), self._get_ready(), self._prune(), look_at)
 
@@ -167,7 +159,7 @@ class Daemon:
             return None
         if self._roster.ready:
             self._ready = True
-            self._starter.dismiss()
+            self._crew.settle()
             self._report("daemon.ready", inboxes=[folder.inbox for folder in self._roster.plan.folders])
             self._notifier.ready(summary(self._facts()))
             return None
@@ -229,7 +221,7 @@ class Daemon:
             self._turn(time.monotonic() + _LOOK_SECONDS)
         self._settings = settings
         configure(log_format=settings.log_format, log_level=settings.log_level, stream=sys.stderr)
-        self._lessons, self._pool.limits = lessons, lessons.limits
+        self._crew.turn(lessons)
         self._dispatcher.max_pixels = settings.max_pixels
         self._roster.swap(plan, leaving, until=time.monotonic() + _ABANDON_SECONDS)
         self._report("reload.done", folders=len(self._roster))
@@ -263,9 +255,7 @@ class Daemon:
         with suppress(StateError):
             self.left, self.writing = self._roster.left, self._roster.writing
         clean = self._roster.close(time.monotonic() + _ABANDON_SECONDS)
-        self._pool.close()
-        self._starter.close()
-        self._lessons.write()
+        self._crew.close()
         try:
             self._journal.close(clean=clean)
         except StateError as error:
@@ -278,7 +268,7 @@ class Daemon:
     def _report(self, event: str, **facts: Any) -> None:
         """Log an event, at the level it deserves, and note that the status file is out of date."""
         self._log.log(level_of(event), event, **facts)
-        self._lessons.hear(event, facts)
+        self._crew.lessons.hear(event, facts)
         if self._watcher is not None:
             self._watcher(event, **facts)
         self._pulse.changed()

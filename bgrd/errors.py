@@ -18,6 +18,7 @@
         |   +-- GroundFault           the picture cut-outs are to stand on is missing or none
         +-- FileFault                 this source only (EIO, EACCES, ESTALE): the file waits
         +-- DaemonFault               ours (EMFILE, ENOMEM, no lane can be started): pause and go on
+        +-- DeviceFault               the process its model runs in ended beside it: alone, then as a crash
         +-- MemoryFault               needs more than a lane may have: alone once, then failed
         +-- InputFault                too large, damaged, not supported here: failed at once
         |   +-- FormatFault           bytes of no known picture format; may be unwritten yet
@@ -47,6 +48,7 @@ __all__ = [
     "ConfigError",
     "CrashFault",
     "DaemonFault",
+    "DeviceFault",
     "Fault",
     "FaultPolicy",
     "FetchError",
@@ -212,6 +214,16 @@ class MemoryFault(Fault):
     policy = FaultPolicy(charged=False)
 
 
+class DeviceFault(Fault):
+    """The process that runs the model ended while it worked for several, or for others: it runs alone once.
+
+    Nobody can tell whose tensor it was, so nobody is charged; what happens while a job runs alone is its own affair.
+    """
+
+    kind = "device"
+    policy = FaultPolicy(charged=False, strikes=2, pauses_seconds=(1.0,))
+
+
 class InputFault(Fault):
     """The file is no picture bgrd can work on; re-armed when the file changes."""
 
@@ -270,6 +282,7 @@ FAULTS: dict[str, type[Fault]] = {
         GroundFault,
         FileFault,
         DaemonFault,
+        DeviceFault,
         MemoryFault,
         InputFault,
         FormatFault,

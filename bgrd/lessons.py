@@ -45,7 +45,12 @@ class Lessons:
     def hear(self, event: str, facts: Mapping[str, Any]) -> None:
         """Take one event of the log."""
         if event == "model.loaded" and (choice := self._models.get(facts["model"])) is not None:
-            self._loaded(choice, sha256=facts["sha256"], resident_bytes=facts["resident_bytes"])
+            if facts.get("shared"):
+                self._resident.setdefault(
+                    choice.name, 0
+                )  # a lane holds nothing of it; of its process nothing is learnt
+            else:
+                self._loaded(choice, sha256=facts["sha256"], resident_bytes=facts["resident_bytes"])
         elif event == "job.done" and facts.get("model") in self._resident and "peak_bytes" in facts:
             self._pictures += 1
             taken = facts["peak_bytes"] - BASE_BYTES - self._resident[facts["model"]]

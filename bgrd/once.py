@@ -16,9 +16,9 @@ from bgrd.engine.cage import weakened
 from bgrd.engine.loop import Loop
 from bgrd.engine.niceness import niced
 from bgrd.engine.pool import Assignment, Limits, Pool
-from bgrd.engine.process import start_lane
+from bgrd.engine.process import start_device, start_lane
 from bgrd.engine.wire import Finished, Hashed, Loaded, Work
-from bgrd.errors import CannotCreateError, CrashFault, Fault, FolderUnavailable, MemoryFault, NoInputError
+from bgrd.errors import CannotCreateError, CrashFault, DeviceFault, Fault, FolderUnavailable, MemoryFault, NoInputError
 from bgrd.escape import shown
 from bgrd.intake.ignore import classify
 from bgrd.intake.lease import shows_picture
@@ -151,6 +151,7 @@ class Once:
             watch=self._loop.watch,
             unwatch=self._loop.unwatch,
             start=lambda: niced(start_lane(), limits.nice),
+            start_device=lambda: niced(start_device(), limits.nice),
         )
 
     def run(self, tasks: Sequence[Task]) -> Outcome:
@@ -244,10 +245,10 @@ class Once:
             self._end(message.job, active, None)
 
     def faulted(self, job: int, fault: Fault, stage: str, trace: str) -> None:
-        """Note the failure; what needed too much memory beside others is tried alone at the end."""
+        """Note the failure; what did not work beside others, and may alone, is tried alone at the end."""
         del stage, trace
         active = self._active[job]
-        if isinstance(fault, MemoryFault) and not active.alone:
+        if isinstance(fault, MemoryFault | DeviceFault) and not active.alone:
             self._alone.append(active.task)
             self._drop(self._active.pop(job))
         else:

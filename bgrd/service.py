@@ -9,6 +9,7 @@ from pathlib import Path
 from bgrd.config.load import custom_models, folders
 from bgrd.config.settings import Settings
 from bgrd.job import Folder, ModelChoice
+from bgrd.models.providers import shares
 
 __all__ = ["Plan", "plan_of"]
 
@@ -22,9 +23,11 @@ class Plan:
     models_directory: Path
     providers: tuple[str, ...] = ()
     provider_fallback: bool = False
+    shared: bool = False
+    batch: int = 1
 
     def same_models(self, other: Plan) -> bool:
-        """Say whether names stand for the same files with the same specs, run by the same providers."""
+        """Say whether names stand for the same files with the same specs, run in the same way."""
         return replace(self, folders=()) == replace(other, folders=())
 
 
@@ -36,4 +39,6 @@ def plan_of(settings: Settings) -> Plan:
         models_directory=settings.models_directory,
         providers=settings.providers or (),
         provider_fallback=settings.provider_fallback,
+        shared=shares(settings.shared_session, settings.providers or ()),
+        batch=settings.shared_batch,
     )

@@ -45,6 +45,11 @@ class Run:
         done = sum(work[number] for number, _second, _stages in self.ended[first + 1 : last + 1])
         return done / max(1e-9, self.ended[last][1] - self.ended[first][1])
 
+    @property
+    def shared_bytes(self) -> int:
+        """What the process took that ran the model for all lanes; 0 where each held it itself."""
+        return self.loaded.resident_bytes if self.loaded is not None and self.loaded.device else 0
+
     def milliseconds(self, stage: str) -> float:
         """Give the median milliseconds of a stage; 0 where no picture came to it."""
         taken = sorted(stages[stage] for _number, _second, stages in self.ended if stage in stages)

@@ -11,6 +11,7 @@ from bgrd.allotment import allotment, file_bytes, models_in_use
 from bgrd.config.load import load
 from bgrd.config.settings import Settings
 from bgrd.engine.capacity import Capacity
+from bgrd.engine.demand import BASE_BYTES, PICTURE_BYTES
 from bgrd.engine.experience import Experience, identity, noted
 from bgrd.job import ModelChoice
 
@@ -76,6 +77,42 @@ def test_what_was_measured_is_used(tmp_path: Path) -> None:
     benched = allotment(plain, capacity=SMALL)
     assert (benched.limits.lanes, benched.limits.threads) == (3, 2)
     assert "3 lanes x 2 threads (the best `bgrd bench` found)" in benched.why
+
+
+def test_lanes_that_share_a_model_have_room_for_pictures_alone(tmp_path: Path) -> None:
+    """The model counts once, in its own part of the memory; what lanes that held it were best at decides nothing."""
+    choice = '[defaults]\nmodel = "birefnet-general"\n'
+    alone = allotment(settings(tmp_path, choice), capacity=SMALL)
+    plain = settings(tmp_path, f'memory_limit = "6 GB"\nmodel_memory = "4 GB"\nshared_session = "on"\n{choice}')
+    (model,) = models_in_use(plain)
+    found = allotment(plain, capacity=SMALL)
+    assert (alone.limits.lanes, found.limits.lanes, found.limits.threads) == (1, 2, 4)
+    assert (found.limits.shared, found.limits.batch) == (True, 8)
+    assert found.lane_bytes == BASE_BYTES + PICTURE_BYTES
+    assert not found.crowded
+    assert found.why.startswith("2 lanes x 4 threads: 8 processors, 6.0 of 8.6 GB allowed, a lane takes up to 0.7 GB ")
+    assert "and birefnet-general, once for all, " in found.why
+    assert found.why.endswith(" of 4.0 GB (reckoned, as it was not loaded here yet)")
+    assert file_bytes(model) is None
+
+
+def test_what_lanes_with_a_model_were_best_at_says_nothing_of_those_that_share_it(tmp_path: Path) -> None:
+    """`bgrd bench` had found three lanes of two threads, with the model in each."""
+    plain = settings(tmp_path, 'shared_session = "on"\n')
+    (model,) = models_in_use(plain)
+    note(plain, BIG, model, resident=50 * 2**20, best=(3, 2))
+    found = allotment(plain, capacity=BIG)
+    assert (found.limits.lanes, found.limits.threads, found.chosen) == (8, 1, "")
+    assert found.why.endswith("of 17.2 GB (measured)")
+    assert not found.overflows
+
+
+@pytest.mark.parametrize(("model_memory", "overflows"), [("50 MB", True), ("1 GB", False)])
+def test_a_shared_model_that_takes_too_much_is_told(tmp_path: Path, model_memory: str, overflows: bool) -> None:  # noqa: FBT001
+    """More than models may have; where lanes hold it, it is their memory that counts."""
+    text = f'model_memory = "{model_memory}"\n'
+    assert allotment(settings(tmp_path, f'{text}shared_session = "on"\n'), capacity=BIG).overflows is overflows
+    assert not allotment(settings(tmp_path, text), capacity=BIG).overflows
 
 
 def test_the_measurements_of_another_machine_do_not_count(tmp_path: Path) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from bgrd.engine.capacity import Capacity, busy_seconds, measure
+import pytest
+
+from bgrd.engine.capacity import Capacity, Limits, busy_seconds, measure
 
 GIB = 2**30
 
@@ -71,3 +73,21 @@ def test_what_all_programs_used_is_told(tmp_path: Path) -> None:
     assert busy_seconds(root=tmp_path) == 0
     assert busy_seconds(root=tmp_path / "none") == 0
     assert busy_seconds() > 0
+
+
+@pytest.mark.parametrize(
+    ("shared", "model_bytes", "expected"),
+    [(False, 4, (0, 8)), (True, 4, (4, 4)), (True, 100, (6, 2)), (True, 1, (1, 7))],
+)
+def test_shared_models_have_their_part_of_the_memory(shared: bool, model_bytes: int, expected: tuple[int, int]) -> None:  # noqa: FBT001
+    """What models may have, of which lanes keep a quarter of all at least; nothing where lanes run models."""
+    limits = Limits(
+        lanes=2,
+        threads=1,
+        memory_bytes=8 * GIB,
+        model_bytes=model_bytes * GIB,
+        job_seconds=1,
+        idle_unload_seconds=1,
+        shared=shared,
+    )
+    assert (limits.device_bytes, limits.lane_bytes) == (expected[0] * GIB, expected[1] * GIB)

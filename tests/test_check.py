@@ -140,12 +140,22 @@ def test_a_model_that_cannot_be_read(world: World) -> None:
     assert (finding.level, "its file cannot be read: [Errno 5]" in finding.text) == ("error", True)
 
 
+def test_what_a_shared_session_may_do_is_told(world: World) -> None:
+    """A process that works with a device may open files, one that uses the processor may not: said where it is so."""
+    finding = world.found('providers = ["cuda", "cpu"]')["providers"]
+    assert (finding.level, "may open what its driver needs" in finding.text) == ("ok", True)
+    finding = world.found('shared_session = "on"')["providers"]
+    assert (finding.level, "sees tensors and no picture" in finding.text) == ("ok", True)
+    assert "may open" not in finding.text
+
+
 def test_providers_that_cannot_work_in_a_lane(world: World) -> None:
     """They are an error, or told where bgrd may do without; what can work is said too."""
     assert world.found()["providers"].text == "models run on the processor"
-    finding = world.found('providers = ["cuda", "cpu"]')["providers"]
+    finding = world.found('shared_session = "off"\nproviders = ["cuda", "cpu"]')["providers"]
     assert (finding.level, finding.text.startswith("Provider cuda opens devices")) == ("error", True)
-    assert world.found('provider_fallback = true\nproviders = ["cuda", "cpu"]')["providers"].level == "warn"
+    fallback = 'shared_session = "off"\nprovider_fallback = true\n'
+    assert world.found(f'{fallback}providers = ["cuda", "cpu"]')["providers"].level == "warn"
     assert world.found('providers = ["xnnpack", "cpu"]')["providers"].level == "ok"
 
 
@@ -200,6 +210,7 @@ def test_memory_that_does_not_fit(world: World) -> None:
     )
     assert "more than there is" in world.found('memory_limit = "9 GB"')["lanes"].text
     assert "large pictures may fail" in world.found('memory_limit = "1 GB"\nlanes = 2')["lanes"].text
+    assert "too little" in world.found('model_memory = "50 MB"\nshared_session = "on"')["lanes"].text
     (world.root / "proc/meminfo").unlink()
     assert "is unknown" in world.found()["lanes"].text
 

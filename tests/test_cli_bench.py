@@ -105,6 +105,28 @@ def test_a_running_bgrd_is_told_and_nothing_remembered(home: Path, capsys: pytes
     assert not (home / ".local/state/bgrd/machine.json").exists()
 
 
+def test_lanes_that_share_their_model_are_measured_and_not_remembered(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It says so; the memory has the model's process in it, which is more than a lane's."""
+    config = home / ".config/bgrd/config.toml"
+    assert bench("--json") == 0
+    whole = json.loads(capsys.readouterr().out)["models"][0]
+    (home / ".local/state/bgrd/machine.json").unlink()
+    config.write_text(f'shared_session = "on"\n{TABLE}')
+    assert bench("--json") == 0
+    said = capsys.readouterr()
+    assert "runs once for all lanes here" in said.err
+    told = json.loads(said.out)
+    assert not told["remembered"]
+    assert "set shared_session to off" in told["notes"][0]
+    shared = told["models"][0]
+    assert shared["stages"]["infer"] > 0
+    assert shared["resident_bytes"] > whole["resident_bytes"]
+    assert all(each["memory_bytes"] > shared["resident_bytes"] for each in shared["combinations"])
+    assert not (home / ".local/state/bgrd/machine.json").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [

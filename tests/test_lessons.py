@@ -108,6 +108,20 @@ def test_what_pictures_took_is_remembered(plain: Settings) -> None:
     assert (remembered(plain).pictures, remembered(plain).picture_bytes) == (101, 20 * MIB)
 
 
+def test_of_a_model_that_lanes_share_nothing_is_remembered_but_of_its_pictures(plain: Settings) -> None:
+    """Its process may hold it elsewhere, or for eight pictures at once; a lane holds none of it, whoever loads it."""
+    lessons = Lessons(plain)
+    for _lane in range(2):
+        lessons.hear("model.loaded", loaded(900 * MIB) | {"shared": True, "device": 17})
+    lessons.hear("job.done", {"model": "own", "peak_bytes": BASE_BYTES + 30 * MIB})
+    pool = PlayedPool(limits=lessons.limits)
+    lessons.apply(cast("Pool", pool), pool.report)
+    lessons.write()
+    known = remembered(plain)
+    assert (dict(known.models), known.pictures, known.picture_bytes) == ({}, 1, 30 * MIB)
+    assert not pool.killed
+
+
 def test_an_idle_pool_gets_what_was_learnt(plain: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """More lanes as soon as none works, once; the log says how many."""
     monkeypatch.setattr("os.sched_getaffinity", lambda _pid: set(range(4)))

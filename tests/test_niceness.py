@@ -11,6 +11,10 @@ import pytest
 
 from bgrd.engine.niceness import niced
 from bgrd.engine.process import LaneProcess, start_lane
+from tests.houses.daemons import Daemon
+from tests.houses.houses import House
+from tests.kernel.processes import children, command
+from tests.pictures.scenes import phone_photo
 
 
 def threads_of(pid: int) -> list[int]:
@@ -55,21 +59,36 @@ def test_a_lane_that_is_gone_is_nobodys_fault(lane: LaneProcess) -> None:
     assert niced(lane, 5) is lane
 
 
-def test_the_lanes_of_a_run_are_nice(tmp_path: Path) -> None:
-    """The setting reaches them: a `bgrd once` with `nice = 7` has lanes of 7."""
-    (tmp_path / "config.toml").write_text("nice = 7\n")
+def test_the_process_of_a_shared_model_is_as_nice(tmp_path: Path) -> None:
+    """It does what lanes would do: with `nice = 7` it has 7, and so has each of its threads."""
+    house = House(tmp_path / "house").folders()
+    house.configure('nice = 7\nshared_session = "on"\nlanes = 1\n')
+    with Daemon(house) as daemon:
+        daemon.ready()
+        (house.inbox / "a.jpg").write_bytes(phone_photo())
+        daemon.done(["a.jpg"])
+        (device,) = [pid for pid in children(daemon.pid) if b"bgrd.engine.device" in command(pid)]
+        assert set(threads_of(device)) == {7}
+        assert daemon.stop() == 0
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_whatever_a_run_starts_is_nice(tmp_path: Path, shared: bool) -> None:  # noqa: FBT001
+    """The setting reaches them: a `bgrd once` with `nice = 7` has lanes of 7, and so is the model that they share."""
+    (tmp_path / "config.toml").write_text(f'nice = 7\nshared_session = "{"on" if shared else "off"}"\n')
     (tmp_path / "wrap.py").write_text(
         "import os, sys\n"
         "from bgrd.once import Once\n"
         "from bgrd.cli.main import main\n"
-        "told = Once.lane_started\n"
-        "def lane_started(self, lane, missing):\n"
-        "    print('nice', os.getpriority(os.PRIO_PROCESS, lane))\n"
-        "    told(self, lane, missing)\n"
-        "Once.lane_started = lane_started\n"
+        "told = Once.model_loaded\n"
+        "def model_loaded(self, message, lane):\n"
+        "    pids = [lane, message.device] if message.device else [lane]\n"
+        "    print('nice', *[os.getpriority(os.PRIO_PROCESS, pid) for pid in pids])\n"
+        "    told(self, message, lane)\n"
+        "Once.model_loaded = model_loaded\n"
         "sys.exit(main(sys.argv[1:]))\n"
     )
     (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no picture")
-    command = [sys.executable, "wrap.py", "once", "-c", "config.toml", "broken.jpg", "-o", "out"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
-    assert "nice 7" in done.stdout, done.stderr
+    command_line = [sys.executable, "wrap.py", "once", "-c", "config.toml", "broken.jpg", "-o", "out"]
+    done = subprocess.run(command_line, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert ("nice 7 7\n" if shared else "nice 7\n") in done.stdout, done.stderr

@@ -5,20 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from bgrd.engine.pool import Limits, Pool
+from bgrd.engine.process import start_device
 from bgrd.engine.wire import Loaded
 from bgrd.errors import CannotCreateError, NoInputError
 from bgrd.job import ModelChoice, Recipe
 from bgrd.models.store import find
 from bgrd.once import Once, Outcome, Task, left_out, tasks_of
 from bgrd.product import Product
+from tests.houses.ties import POISONED_DEVICE, SIDE
 from tests.kernel.processes import open_files
-from tests.pictures.making import corners, encoded
+from tests.pictures.making import corners, encoded, model, noise
 from tests.test_pool import LIMITS, start_null_lane
 
 JPEG = encoded(corners(), "JPEG")
@@ -140,6 +143,23 @@ def test_what_needs_all_the_memory_runs_alone_at_the_end(tmp_path: Path, null_la
     (failure,) = outcome.failures
     assert "the limit is 400 MiB" in failure.reason
     assert len(outcome.results) == 1
+
+
+def test_a_picture_that_ends_a_shared_model_costs_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that were beside it are tried alone and done; it fails, whether it was alone or not."""
+    start = partial(start_device, (str(POISONED_DEVICE),))
+    monkeypatch.setattr("bgrd.once.start_device", start)
+    monkeypatch.setenv("PYTHON_GATE", "/")
+    white = encoded(Image.new("RGB", (80, 60), (255,) * 3), "PNG")
+    good = encoded(noise(80, 60), "PNG")
+    files = made(tmp_path / "in", a=good, b=white, c=good, d=good)
+    tiny = null_model(tmp_path, model(spec={"name": "m", "side": SIDE}))
+    limits = replace(LIMITS, lanes=3, shared=True, batch=8)
+    outcome = run(tasks_of(files), tmp_path / "out", tiny, limits=limits)
+    (failure,) = outcome.failures
+    assert failure.task.path == b"b.jpg"
+    assert "SIGSEGV" in failure.reason
+    assert len(outcome.results) == 3
 
 
 @pytest.mark.parametrize("content", [b"broken", b"fatal", None])

@@ -41,6 +41,7 @@ class Told:
     lanes: list[int] = field(default_factory=list)
     faults: dict[int, Fault] = field(default_factory=dict)
     loaded: list[str] = field(default_factory=list)
+    devices: list[int] = field(default_factory=list)
     missing: list[list[str]] = field(default_factory=list)
     broken: dict[str, Fault] = field(default_factory=dict)
 
@@ -61,6 +62,7 @@ class Told:
 
     def model_loaded(self, message: Loaded, lane: int) -> None:
         self.loaded.append(message.model)
+        self.devices.append(message.device)
 
     def model_faulted(self, model: str, fault: Fault) -> None:
         self.broken[model] = fault

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bgrd.engine.process import LaneProcess, kernel_oom_kills, lane_environment, start_lane
+from bgrd.engine.process import LaneProcess, device_environment, kernel_oom_kills, lane_environment, start_lane
 from bgrd.engine.wire import Channel
 from tests.houses.inboxes import until
 from tests.kernel.processes import open_files
@@ -173,3 +173,10 @@ def test_the_other_end_is_closed_in_the_parent() -> None:
     assert lane.channel.receive() is None
     assert lane.wait_or_kill(20) == "was killed"
     lane.channel.close()
+
+
+def test_a_models_process_knows_what_drivers_ask_for_and_no_secrets() -> None:
+    """What says which device to use goes along; what the user has set for other programs does not, as with lanes."""
+    asked = {"CUDA_VISIBLE_DEVICES": "1", "HSA_OVERRIDE_GFX_VERSION": "10.3.0", "XDG_CACHE_HOME": "/c", "HOME": "/h"}
+    secrets = {"HF_TOKEN": "s", "NOTIFY_SOCKET": "/x", "AWS_SECRET": "s"}
+    assert device_environment(asked | secrets) == lane_environment({"HOME": "/h"}) | asked

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bgrd.errors import ModelFault
-from bgrd.models.providers import CAGED, PROVIDERS, chosen, short
+from bgrd.models.providers import CAGED, PROVIDERS, Sharing, chosen, shares, short
 
 HERE = ["AzureExecutionProvider", "CPUExecutionProvider"]
 CPU = "CPUExecutionProvider"
@@ -48,3 +48,30 @@ def test_doing_without(available: list[str]) -> None:
 def test_names_both_ways() -> None:
     """Every short name is found again; what has none keeps its own."""
     assert short([*PROVIDERS.values(), "OddExecutionProvider"]) == [*PROVIDERS, "OddExecutionProvider"]
+
+
+def test_a_process_of_its_own_may_use_what_no_lane_can() -> None:
+    """What is installed is taken there, in the order that is wished; what is not is refused there too."""
+    names, left_out = chosen(("cuda",), available=list(PROVIDERS.values()), fallback=False, caged=False)
+    assert (names, left_out) == ([PROVIDERS["cuda"], CPU], [])
+    with pytest.raises(ModelFault, match="Provider cuda is not in the onnxruntime"):
+        chosen(("cuda",), available=HERE, fallback=False, caged=False)
+
+
+@pytest.mark.parametrize(
+    ("sharing", "wanted", "expected"),
+    [
+        ("auto", (), False),
+        ("auto", ("xnnpack", "cpu"), False),
+        ("auto", ("cuda", "cpu"), True),
+        ("on", (), True),
+        ("off", ("cuda", "cpu"), False),
+    ],
+)
+def test_a_model_is_shared_where_no_lane_could_run_it(
+    sharing: Sharing,
+    wanted: tuple[str, ...],
+    expected: bool,  # noqa: FBT001 - a column of a table
+) -> None:
+    """By itself only there; asked for, everywhere or nowhere."""
+    assert shares(sharing, wanted) is expected

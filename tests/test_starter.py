@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from bgrd.engine.process import LaneProcess
-from bgrd.engine.starter import Starter
+from bgrd.engine.starter import Starter, Starters
 from bgrd.engine.wire import Hello
 from tests.houses.inboxes import until
-from tests.kernel.processes import children, open_files, threadless
+from tests.kernel.processes import children, command, open_files, threadless
 from tests.test_pool import start_null_lane
 
 
@@ -232,3 +232,37 @@ def test_a_lane_that_cannot_be_started_ahead_is_an_error_for_who_asks() -> None:
         starter.start()
     end(starter.start())
     starter.close()
+
+
+def test_lanes_and_shared_models_have_starters_of_their_own() -> None:
+    """Each starts its kind, what is ahead of the one is not for the other, and closed together nothing is left."""
+    before = open_files()
+    starters = Starters()
+    starters.lanes.go_ahead()
+    device, lane = starters.devices.start(), starters.lanes.start()
+    assert b"bgrd.engine.device" in command(device.pid)
+    assert b"bgrd.engine.lane" in command(lane.pid)
+    end(lane)
+    device.channel.close()  # it waits for a model, and says nothing before
+    assert device.child.wait(20) == 0
+    starters.close()
+    starters.close()
+    assert open_files() == before
+
+
+def test_where_the_second_thread_cannot_start_the_first_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the error is told."""
+    before = open_files()
+    begun: list[threading.Thread] = []
+
+    def begin(thread: threading.Thread) -> None:
+        if begun:
+            raise OSError(errno.EAGAIN, "no more threads")
+        begun.append(thread)
+        thread.start()
+
+    monkeypatch.setattr("bgrd.engine.starter.begin", begin)
+    with pytest.raises(OSError, match="no more threads"):
+        Starters()
+    assert not begun[0].is_alive()
+    assert open_files() == before

@@ -12,6 +12,7 @@ from bgrd.errors import (
     ChangedFault,
     CrashFault,
     DaemonFault,
+    DeviceFault,
     Fault,
     FileFault,
     FolderFault,
@@ -101,6 +102,16 @@ def test_memory_runs_alone_once() -> None:
     """Too big beside others is tried alone; too big alone is failed."""
     assert judge(MemoryFault("big"), job(), now=0, grace_seconds=1).action == "alone"
     assert judge(MemoryFault("big"), job(alone=True), now=0, grace_seconds=1).action == "fail"
+
+
+def test_who_was_beside_a_models_end_runs_alone_uncharged() -> None:
+    """Nobody can tell whose fault it was; a job that runs alone and meets it again and again is failed in the end."""
+    fault = DeviceFault("it ended")
+    verdict = judge(fault, job(), now=1000, grace_seconds=600)
+    assert (verdict.action, verdict.charged) == ("alone", False)
+    verdict = judge(fault, job(alone=True), now=1000, grace_seconds=600)
+    assert (verdict.action, verdict.charged, verdict.due) == ("retry", True, 1001.0)
+    assert judge(fault, job(alone=True, attempts=1), now=1000, grace_seconds=600).action == "fail"
 
 
 def test_a_crash_is_retried_once() -> None:

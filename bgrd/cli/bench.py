@@ -33,6 +33,7 @@ from bgrd.escape import line
 from bgrd.job import ModelChoice
 from bgrd.lock import holder
 from bgrd.models.index import note_speeds
+from bgrd.models.providers import shares
 from bgrd.models.store import find
 from bgrd.telemetry.log import configure
 from bgrd.trialrun import Worker
@@ -42,6 +43,10 @@ __all__ = ["command"]
 _THOROUGH = Effort(seconds=8.0, rounds=2)
 _QUICK = Effort(seconds=1.5, rounds=1)
 _RUNNING = "bgrd is running and may disturb this, so it is not remembered: stop it and measure again"
+_SHARED = (
+    "the model runs once for all lanes here (shared_session, providers), so this is not remembered: "
+    "set shared_session to off to measure lanes that hold it"
+)
 _DISTURBED = 0.1
 """The share of the machine that other programs may use before the figures say more of them than of the model."""
 
@@ -65,6 +70,8 @@ def command(options: argparse.Namespace) -> int:
     choices = {choice.name: choice for choice in [_found(settings, name) for name in names]}
     console = Console(stderr=True, highlight=False, emoji=False)
     notes = [_RUNNING] if holder(settings.state_directory) is not None else []
+    if shares(settings.shared_session, settings.providers or ()):
+        notes.append(_SHARED)
     for note in notes:
         _say(console, note)
     found, others = _measured(options, settings, [*choices.values()], console)
@@ -120,7 +127,8 @@ def _bench(settings: Settings, choice: ModelChoice, paths: Sequence[Path], effor
         bar.update(task, description=escape(line(f"{choice.name}: {what}")), completed=done, total=total)
 
     def lane_bytes(resident: int) -> int:
-        return replace(given.demand, model_bytes=resident).lane_bytes(PICTURE_BYTES)
+        taken = replace(given.demand, model_bytes=resident)
+        return (taken.elsewhere() if given.limits.shared else taken).lane_bytes(PICTURE_BYTES)
 
     found = measured(worker, given.capacity, effort, lane_bytes=lane_bytes, progress=progress)
     bar.remove_task(task)

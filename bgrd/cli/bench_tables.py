@@ -56,7 +56,7 @@ def tables(bench: Bench, given: Allotment, *, remembered: bool) -> Iterator[Rend
     yield ""
     yield _lanes(bench)
     for lanes in bench.left_out:
-        room = given.limits.memory_bytes / 1e9
+        room = given.limits.lane_bytes / 1e9
         yield f"{lanes} lanes were not tried: with large pictures they may need more than the {room:.1f} GB allowed"
     for name, reason in bench.refused.items():
         yield escape(line(f"{name} was left out: {reason}"))

@@ -156,9 +156,9 @@ def _print(facts: dict[str, Any]) -> None:
         for writing in folder["writing"]:
             console.print(f"{escape(name)}: {escape(writing['name'])} is still being written")
     for name, model in facts["models"].items():
-        console.print(
-            escape(line("; ".join([f"model {name} runs on {', '.join(model['providers'])}", *model["notes"]])))
-        )
+        where = f", in process {model['device']} for all lanes" if model.get("shared") else ""
+        told = f"model {name} runs on {', '.join(model['providers'])}{where}"
+        console.print(escape(line("; ".join([told, *model["notes"]]))))
     for job in facts["troubled"]:
         told = f"{job['state']}: {job['folder']}/{job['path']['name']}: {job['reason']}"
         console.print(escape(told), soft_wrap=True)

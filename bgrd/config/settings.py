@@ -17,7 +17,7 @@ from bgrd.config.edge import EdgeOptions
 from bgrd.config.intake import IntakeOptions
 from bgrd.config.output import OutputOptions
 from bgrd.config.table import DAY, HOUR, FileName, Mirror, Name, Place, Providers, Size, Table, some
-from bgrd.models.providers import PROVIDERS
+from bgrd.models.providers import PROVIDERS, Sharing
 
 __all__ = [
     "DEFAULT_FOLDER",
@@ -122,6 +122,17 @@ class Settings(BaseSettings, Table):
     )
     provider_fallback: bool = Field(
         default=False, description="Whether to go on, and say so, without a provider that cannot be used here."
+    )
+    shared_session: Sharing = Field(
+        default="auto",
+        description="Whether a model runs once, in a process that all lanes share, or in each lane; auto: where "
+        "`providers` names one that works with a device. For a large model and little memory: on.",
+    )
+    shared_batch: int = Field(
+        default=8,
+        ge=1,
+        le=64,
+        description="How many pictures a shared session takes at once, where so many wait; 1: one by one.",
     )
     memory_limit: Size = Field(
         default=0, description="What all lanes together may use; 0: half of what the machine or the cgroup has."

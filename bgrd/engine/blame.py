@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 
-from bgrd.engine.process import LaneProcess
+from bgrd.engine.process import BURY_SECONDS, LaneProcess, kernel_oom_kills
 from bgrd.engine.slot import Stage
 from bgrd.errors import CrashFault, Fault, FileFault, FolderUnavailable, GroundFault, MemoryFault, ModelFault
 
-__all__ = ["for_end", "for_excess", "for_lateness", "for_size", "while_loading", "with_limit"]
+__all__ = ["for_death", "for_end", "for_excess", "for_lateness", "for_size", "while_loading", "with_limit"]
 
 _SPARE_THREADS = 64
 _THREADS_EACH = 8
@@ -56,6 +56,12 @@ def for_end(status: str, *, out_of_memory: bool) -> Fault:
     if status == "died of SIGXCPU":
         return CrashFault("it took more processor time than a picture may")
     return CrashFault(f"the process working on it {status}")
+
+
+def for_death(process: LaneProcess, *, oom_kills: int) -> Fault:
+    """Find out why a process's socket ended; `oom_kills` is what the kernel had killed for memory when it began."""
+    status = process.wait_or_kill(BURY_SECONDS)
+    return for_end(status, out_of_memory=kernel_oom_kills() > oom_kills)
 
 
 def while_loading(model: str, fault: Fault) -> Fault:

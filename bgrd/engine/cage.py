@@ -10,7 +10,8 @@ A lane for a graphics processor could not live in here as it is: drivers open de
 whenever they like, talk to the device by ioctl and shared mappings, make code at run time (executable memory), start
 threads before the cage and reserve far more address space than the data limit allows. It would need Landlock rules for
 /dev/nvidia*, /dev/dri and the driver's libraries, openat and ioctl, PROT_EXEC, and no RLIMIT_DATA. Hence only what
-parses no file may run there: infer alone, fed with pixels by a caged lane.
+parses no file runs there: infer alone, fed with tensors by caged lanes, see `engine.device`. That process gives up what
+it can (`enter_loosely`): privileges and core files, and files too where the processor runs the model.
 
 Residual risks: a picture that takes a lane over can spoil its own result and those of pictures worked on after it in
 the same lane, whose sources the policy may then delete, and read those pictures; what it knows can only leave by
@@ -27,11 +28,12 @@ import resource
 import socket
 import struct
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from bgrd.engine import landlock, seccomp
 
-__all__ = ["Cage", "enter", "weakened"]
+__all__ = ["Cage", "enter", "enter_loosely", "weakened"]
 
 _PR_SET_NO_NEW_PRIVS = 38
 _DESCRIPTORS = 64
@@ -71,6 +73,18 @@ def enter() -> Cage:
     step("landlock", lambda: str(landlock.confine()))
     step("seccomp", _seccomp)
     return Cage(holds=tuple(holds), missing=(*missing, *_open_doors(holds)))
+
+
+def enter_loosely(*, opens_files: bool) -> None:
+    """Give up what a process can do without that only runs a model: it never sees a picture, only checked tensors.
+
+    `opens_files` says that it works with a device, whose driver opens files whenever it likes. What the system does not
+    allow is left: a lane is what has to be held in.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for step in (_no_new_privileges, *(() if opens_files else (landlock.confine,))):
+        with suppress(OSError):
+            step()
 
 
 def weakened(missing: Sequence[str]) -> bool:

@@ -27,6 +27,7 @@ class Limits:
 
     `providers` are what models run on, () for auto; whether they may do without one of them is `provider_fallback`.
     `nice` is the niceness lanes have at least.
+    `shared` says that a model runs in a process of its own for all lanes, `batch` pictures at once at most.
     """
 
     lanes: int
@@ -38,6 +39,18 @@ class Limits:
     providers: tuple[str, ...] = ()
     provider_fallback: bool = False
     nice: int = 0
+    shared: bool = False
+    batch: int = 1
+
+    @property
+    def device_bytes(self) -> int:
+        """What the processes of shared models may take; a quarter is left to the lanes, whatever models may have."""
+        return min(self.model_bytes, self.memory_bytes * 3 // 4) if self.shared else 0
+
+    @property
+    def lane_bytes(self) -> int:
+        """What all lanes together may take."""
+        return self.memory_bytes - self.device_bytes
 
 
 def measure(*, root: Path = Path("/"), affinity: int | None = None) -> Capacity:

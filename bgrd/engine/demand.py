@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bgrd.engine.capacity import Capacity
 from bgrd.engine.experience import FEW_PICTURES, Experience, Figures
@@ -55,6 +55,15 @@ class Demand:
     def lane_bytes(self, picture: int) -> int:
         """Give what a lane takes at most, with a picture that takes so much."""
         return BASE_BYTES + max(self.model_bytes + picture, self.loading_bytes)
+
+    @property
+    def process_bytes(self) -> int:
+        """What a process takes that holds the model for all lanes."""
+        return self.lane_bytes(0)
+
+    def elsewhere(self) -> Demand:
+        """Give what is left of it for a lane where such a process holds the model; what was benched held it itself."""
+        return replace(self, model_bytes=0, loading_bytes=0, best=None)
 
 
 def predicted(model: str, *, size: int, side: int | None, figures: Figures | None) -> Demand:

@@ -58,7 +58,7 @@ class Dispatcher:
         self._active: dict[int, _Active] = {}
         self._paused_until = 0.0
         self._loose: set[str] = set()
-        self.models: dict[str, dict[str, list[str]]] = {}
+        self.models: dict[str, dict[str, object]] = {}
         self.claiming = True
 
     @property
@@ -191,7 +191,7 @@ class Dispatcher:
             if "/" in message.model:  # no model's name has a slash
                 self._report("ground.loaded", model=message.model, lane=lane, **facts)
             else:
-                self.models[message.model] = said = {"providers": message.providers, "notes": message.notes}
+                self.models[message.model] = said = message.said
                 self._report("model.loaded", model=message.model, lane=lane, sha256=message.sha256, **facts, **said)
         for desk in self._using(message.model):
             if desk.satisfied(message.model):

@@ -110,13 +110,16 @@ class Lane:
         started = time.perf_counter()
         before = self._gauge.resident_bytes()
         taken = self._stock.take(load, descriptors)
+        resident_bytes = taken.resident_bytes
+        if resident_bytes is None:
+            resident_bytes = max(0, self._gauge.resident_bytes() - before)
         passed("lane.loaded")
         self._channel.send(
             Loaded(
                 model=load.model,
                 sha256=taken.sha256,
                 seconds=time.perf_counter() - started,
-                resident_bytes=max(0, self._gauge.resident_bytes() - before),
+                resident_bytes=resident_bytes,
                 providers=taken.providers,
                 notes=[note[:_TEXT_LIMIT] for note in taken.notes],
             )

@@ -1,4 +1,4 @@
-"""A model's files to its session, inside a lane."""
+"""A model's files to its session, inside the process that runs it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from bgrd.models.spec import ModelSpec, parse
 __all__ = ["contents", "loaded"]
 
 
-def loaded(load: Load, descriptors: Sequence[int]) -> tuple[Session, str]:
-    """Build the session of the files `Load` brings; gives the SHA-256 of all their bytes too. Raises ModelFault."""
+def loaded(load: Load, descriptors: Sequence[int], *, caged: bool = True) -> tuple[Session, str]:
+    """Build the session of the files `Load` brings; gives the SHA-256 of all their bytes too. Raises ModelFault.
+
+    `caged` says that this is a lane.
+    """
     data, *weights = (contents(descriptor) for descriptor in descriptors)
     digest = hashlib.sha256(data)
     if load.sha256 not in {None, digest.hexdigest()}:
@@ -30,6 +33,7 @@ def loaded(load: Load, descriptors: Sequence[int]) -> tuple[Session, str]:
         external=dict(zip(load.external, weights, strict=True)),
         providers=load.providers,
         fallback=load.fallback,
+        caged=caged,
     )
     return session, digest.hexdigest()
 

@@ -30,7 +30,7 @@ from bgrd.imaging.picture import Picture
 from bgrd.imaging.prepare import over_neutral, prepare
 from bgrd.imaging.refine import refined
 from bgrd.job import Recipe
-from bgrd.models.session import Session
+from bgrd.models.runner import Runner
 from bgrd.models.spec import ModelSpec
 from bgrd.product import Product
 from bgrd.steps import passed
@@ -95,7 +95,7 @@ def process(
     data: bytes,
     *,
     recipe: Recipe,
-    session: Session,
+    session: Runner,
     max_pixels: int = MAX_PIXELS,
     accept_holes: bool = False,
     hole_at: int | None = None,
@@ -119,7 +119,7 @@ def begin(
     data: bytes,
     *,
     recipe: Recipe,
-    session: Session,
+    session: Runner,
     max_pixels: int,
     accept_holes: bool = False,
     hole_at: int | None = None,
@@ -140,7 +140,7 @@ def complete(
     begun: Begun,
     *,
     recipe: Recipe,
-    session: Session,
+    session: Runner,
     grounds: Sequence[Picture] = (),
     write: Callable[[int], BinaryIO],
 ) -> Report:

@@ -12,16 +12,18 @@ That one has to live as long as they do: PR_SET_PDEATHSIG follows the thread tha
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from bgrd.engine import blame
 from bgrd.engine.capacity import Limits
+from bgrd.engine.devices import Devices
 from bgrd.engine.listener import PoolEvents
-from bgrd.engine.process import BURY_SECONDS, LaneProcess, Leaving, kernel_oom_kills, start_lane
-from bgrd.engine.scrutiny import harmless, objection
+from bgrd.engine.process import LaneProcess, Leaving, kernel_oom_kills, start_device, start_lane
+from bgrd.engine.scrutiny import heard
 from bgrd.engine.slot import LOOK_SECONDS, Assignment, Slot, best
 from bgrd.engine.supply import Need
-from bgrd.engine.wire import Answer, Faulted, Finished, Hashed, Hello, Loaded, Message, WireError, close_all
-from bgrd.errors import FAULTS, DaemonFault, Fault, MemoryFault, UnknownFault
+from bgrd.engine.wire import Answer, Faulted, Finished, Hashed, Hello, Loaded, Message, WireError
+from bgrd.errors import DaemonFault, Fault, MemoryFault, UnknownFault
 
 __all__ = ["Assignment", "Limits", "Pool", "PoolEvents"]
 
@@ -38,6 +40,7 @@ class Pool:
         watch: Callable[[int], None],
         unwatch: Callable[[int], None],
         start: Callable[[], LaneProcess] = start_lane,
+        start_device: Callable[[], LaneProcess] = start_device,
     ) -> None:
         self.limits = limits
         self._events = events
@@ -47,6 +50,7 @@ class Pool:
         self._start = start
         self._slots: dict[int, Slot] = {}
         self._leaving = Leaving()
+        self._devices = Devices(clock=clock, watch=watch, unwatch=unwatch, start=start_device)
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -72,7 +76,7 @@ class Pool:
 
     def memory_limit(self, *, alone: bool) -> int:
         """Give the bytes one lane may take; all of them for a job that runs alone."""
-        return self.limits.memory_bytes if alone else self.limits.memory_bytes // self.limits.lanes
+        return self.limits.lane_bytes // (1 if alone else self.limits.lanes)
 
     def submit(self, assignment: Assignment) -> bool:
         """Start the job in the best lane; False where none is free, or an `alone` job has to wait for the others.
@@ -110,8 +114,7 @@ class Pool:
             return False
         slot = self._choose(needs[0])
         for name in [need.name for need in needs if slot.holds(need)]:
-            known = Loaded(model=name, sha256="", seconds=0.0, resident_bytes=0)
-            self._events.model_loaded(known, slot.process.pid)
+            self._events.model_loaded(Loaded(model=name, sha256="", seconds=0.0, resident_bytes=0), slot.process.pid)
         if slot.lacked(needs):
             slot.confine(self.limits, memory_bytes=self.limits.memory_bytes)
             self._supply(slot, needs)
@@ -119,29 +122,21 @@ class Pool:
         return True
 
     def handle(self, fileno: int) -> None:
-        """Take in what a lane sent; called when its socket is readable.
+        """Take in what a lane, or a shared model's process, sent; called when its socket is readable.
 
         A lane that says what cannot be true is ended, and its job or model faulted.
         """
         slot = self._slots.get(fileno)
         if slot is None:
+            self._devices.handle(fileno)
             return
         try:
-            received = slot.process.channel.receive()
+            if (message := heard(slot)) is not None:
+                self._take(slot, message)
+            else:
+                self._end(slot, blame.for_death(slot.process, oom_kills=slot.oom_kills))
         except WireError as error:
             self._end(slot, UnknownFault(f"the process working on it sent nonsense: {error}"))
-            return
-        except OSError:
-            received = None
-        if received is None:
-            self._bury(slot)
-            return
-        message, descriptors = received
-        close_all(descriptors)
-        if odd := "a lane sends no descriptors" if descriptors else objection(message, slot):
-            self._end(slot, UnknownFault(f"the process working on it sent nonsense: {odd}"))
-            return
-        self._take(slot, harmless(message))
 
     def _take(self, slot: Slot, message: Message) -> None:
         match message:
@@ -162,9 +157,10 @@ class Pool:
 
     def tick(self, now: float) -> float | None:
         """Enforce time, memory and idle limits; gives the time at which it wants to be called again, or None."""
+        wanted = self._devices.tick(now, self.limits)
         for slot in list(self._slots.values()):
             self._enforce(slot, now)
-        wanted = [slot.deadline for slot in self._slots.values() if slot.deadline is not None]
+        wanted += [slot.deadline for slot in self._slots.values() if slot.deadline is not None]
         wanted += [slot.idle_since + self.limits.idle_unload_seconds for slot in self._slots.values() if slot.idle]
         if self._leaving.any_left() or self.busy:
             wanted.append(now + LOOK_SECONDS)
@@ -189,12 +185,14 @@ class Pool:
         jobs = [slot.job for slot in self._slots.values() if slot.job is not None]
         for slot in list(self._slots.values()):
             self._remove(slot, kill=True)
+        self._devices.kill()
         return jobs
 
     def close(self) -> None:
         """Let all lanes end and wait for them; those that do not within a few seconds are killed."""
         for slot in list(self._slots.values()):
             self._remove(slot, kill=not slot.idle)
+        self._devices.close()
         self._leaving.wait()
 
     def _enforce(self, slot: Slot, now: float) -> None:
@@ -213,6 +211,8 @@ class Pool:
             job = slot.job
             self.answer(job, go=False)
             self._events.faulted(job, fault, "answer", "")
+        elif self._devices.excuses(slot, self.limits):
+            slot.enter("work", now=self._clock(), limit_seconds=self.limits.job_seconds)
         else:
             self._end(slot, fault)
 
@@ -228,7 +228,7 @@ class Pool:
         """Have the lane load what it lacks. Raises as `submit`; what was sent before is under way then."""
         try:
             for need in slot.lacked(needs):
-                slot.load(need, self.limits)
+                self._devices.supply(slot, need, self.limits)
         except Fault:
             self._go_on(slot)
             raise
@@ -245,12 +245,13 @@ class Pool:
 
     def _loaded(self, slot: Slot, message: Loaded) -> None:
         slot.loading.remove(message.model)
-        slot.models[message.model] = message.resident_bytes
+        device = self._devices.pid(slot, message.model)
+        slot.models[message.model] = 0 if device else message.resident_bytes
         self._go_on(slot)
-        self._events.model_loaded(message, slot.process.pid)
+        self._events.model_loaded(replace(message, device=device), slot.process.pid)
 
     def _faulted(self, slot: Slot, message: Faulted) -> None:
-        fault = FAULTS.get(message.kind, UnknownFault)(message.text)
+        fault = self._devices.meaning(slot, message)
         if message.job == 0:
             slot.loading.remove(message.model)
             self._go_on(slot)
@@ -259,7 +260,7 @@ class Pool:
         fault = slot.of_ground(fault)
         limit = self.memory_limit(alone=slot.alone)
         self._release(slot)
-        if isinstance(fault, MemoryFault):
+        if isinstance(fault, MemoryFault) and message.kind == fault.kind:
             fault = blame.with_limit(fault, limit_bytes=limit)
             self._remove(slot, kill=False)  # it may be short of memory because of what it did before
         self._events.faulted(message.job, fault, message.stage, message.trace)
@@ -273,11 +274,6 @@ class Pool:
         """Have the lane begin what is next, and let it keep no more models than its share."""
         slot.go_on(now=self._clock(), limit_seconds=self.limits.job_seconds)
         slot.shed(self.limits.model_bytes // self.limits.lanes)
-
-    def _bury(self, slot: Slot) -> None:
-        """Find out why a lane's socket ended and blame exactly its job."""
-        status = slot.process.wait_or_kill(BURY_SECONDS)
-        self._end(slot, blame.for_end(status, out_of_memory=kernel_oom_kills() > slot.oom_kills))
 
     def _end(self, slot: Slot, fault: Fault) -> None:
         """Kill and remove a lane; its job gets the fault, or where a model was being loaded that model does."""
@@ -294,6 +290,7 @@ class Pool:
         self._unwatch(fileno)
         del self._slots[fileno]
         slot.process.channel.close()
+        self._devices.leave(slot)
         if kill:
             slot.process.kill()
         self._leaving.add(slot.process)

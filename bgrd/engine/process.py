@@ -16,7 +16,16 @@ from pathlib import Path
 
 from bgrd.engine.wire import Channel
 
-__all__ = ["BURY_SECONDS", "LaneProcess", "Leaving", "kernel_oom_kills", "lane_environment", "start_lane"]
+__all__ = [
+    "BURY_SECONDS",
+    "LaneProcess",
+    "Leaving",
+    "device_environment",
+    "kernel_oom_kills",
+    "lane_environment",
+    "start_device",
+    "start_lane",
+]
 
 BURY_SECONDS = 1.0
 """How long a lane that was killed, or hung up, may take to be gone."""
@@ -39,6 +48,22 @@ _PASSED_ON = frozenset(
     }
 )
 _FAMILIES = ("LC_", "MALLOC_", "NIX_", "PYTHON")
+_DRIVERS = (
+    "CUDA",
+    "NVIDIA",
+    "HIP",
+    "HSA",
+    "ROC",
+    "MIGRAPHX",
+    "ORT_",
+    "OPENVINO",
+    "OV_",
+    "ONEAPI",
+    "SYCL",
+    "ZE",
+    "XDG_",
+)
+"""By which the drivers and libraries of devices are told what to use, and where to keep what they have compiled."""
 _THREAD_POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "MKL_NUM_THREADS")
 """What numpy's libraries of linear algebra ask, each its own first."""
 
@@ -61,11 +86,12 @@ class LaneProcess:
 
     def resident_bytes(self) -> int:
         """Give the memory it holds now; 0 when it is gone."""
-        try:
-            pages = int(Path(f"/proc/{self.child.pid}/statm").read_text().split()[1])
-        except (OSError, IndexError):
-            return 0
-        return pages * resource.getpagesize()
+        return self._statm()[1]
+
+    def private_bytes(self) -> int:
+        """Give the memory it holds now without what files and other processes share with it; 0 when it is gone."""
+        _all, resident, shared = self._statm()
+        return resident - shared
 
     def threads(self) -> int:
         """Give how many threads it has now; 0 when it is gone."""
@@ -110,6 +136,15 @@ class LaneProcess:
         if self._soft.get(kind) != soft:
             resource.prlimit(self.pid, kind, (soft, hard))
             self._soft[kind] = soft
+
+    def _statm(self) -> tuple[int, int, int]:
+        """Give size, resident and shared bytes. Source: proc(5), /proc/PID/statm."""
+        try:
+            pages = Path(f"/proc/{self.pid}/statm").read_text().split()
+            size, resident, shared = (int(number) * resource.getpagesize() for number in pages[:3])
+        except (OSError, ValueError):
+            return 0, 0, 0
+        return size, resident, shared
 
     def _stat(self, field: int) -> int:
         """Give one of the kernel's figures; 0 when it is gone. Source: proc(5), /proc/PID/stat."""
@@ -175,12 +210,28 @@ def lane_environment(environment: Mapping[str, str]) -> dict[str, str]:
     return kept | dict.fromkeys(_THREAD_POOLS, "1") | {"PYTHONDONTWRITEBYTECODE": "1"}
 
 
+def device_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Give the environment of a process that runs a model: a lane's, and what drivers of devices ask for."""
+    return lane_environment(environment) | {
+        name: value for name, value in environment.items() if name.startswith(_DRIVERS)
+    }
+
+
 def start_lane(arguments: tuple[str, ...] = ("-P", "-m", "bgrd.engine.lane")) -> LaneProcess:
     """Start a lane in a process group of its own, so that a terminal's signals do not reach it.
 
     With -P: `bgrd once` is run among people's files, and a `json.py` there must not be imported. Raises OSError when
     the system cannot (no memory, no processes, no descriptors left).
     """
+    return _started(arguments, lane_environment(os.environ))
+
+
+def start_device(arguments: tuple[str, ...] = ("-P", "-m", "bgrd.engine.device")) -> LaneProcess:
+    """Start the process of a model that lanes share, as a lane is started. Raises OSError."""
+    return _started(arguments, device_environment(os.environ))
+
+
+def _started(arguments: tuple[str, ...], environment: Mapping[str, str]) -> LaneProcess:
     ours, theirs = Channel.pair()
     try:
         child = subprocess.Popen(
@@ -188,7 +239,7 @@ def start_lane(arguments: tuple[str, ...] = ("-P", "-m", "bgrd.engine.lane")) ->
             pass_fds=(theirs.fileno(),),
             stdin=subprocess.DEVNULL,
             process_group=0,
-            env=lane_environment(os.environ),
+            env=environment,
         )
     except OSError:
         ours.close()

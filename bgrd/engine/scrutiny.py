@@ -9,9 +9,10 @@ import re
 from dataclasses import replace
 
 from bgrd.engine.slot import Slot, Stage
-from bgrd.engine.wire import Faulted, Finished, Hashed, Hello, Loaded, Message
+from bgrd.engine.wire import Faulted, Finished, Hashed, Hello, Loaded, Message, WireError, close_all
 from bgrd.errors import (
     ChangedFault,
+    DeviceFault,
     FileFault,
     FolderFault,
     FormatFault,
@@ -26,7 +27,7 @@ from bgrd.errors import (
 from bgrd.escape import line
 from bgrd.job import ModelChoice
 
-__all__ = ["harmless", "objection"]
+__all__ = ["harmless", "heard", "objection"]
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -38,6 +39,21 @@ _IN_STAGE: dict[Stage, frozenset[str]] = {
     "work": frozenset({FolderFault.kind}),
 }
 """The source is read before the parent's answer, results are written after it."""
+
+
+def heard(slot: Slot) -> Message | None:
+    """Take one message from this slot's lane; None where it has ended. Raises WireError for what cannot be true."""
+    try:
+        received = slot.process.channel.receive()
+    except OSError:
+        received = None
+    if received is None:
+        return None
+    message, descriptors = received
+    close_all(descriptors)
+    if odd := "a lane sends no descriptors" if descriptors else objection(message, slot):
+        raise WireError(odd)
+    return harmless(message)
 
 
 def objection(message: Message, slot: Slot) -> str:
@@ -95,6 +111,8 @@ def _may_say(kind: str, slot: Slot) -> bool:
         needs = () if slot.assignment is None else slot.assignment.needs
         kinds = (ModelFault.kind if isinstance(need, ModelChoice) else GroundFault.kind for need in slot.lacked(needs))
         return slot.stage == "read" and kind in kinds
+    if kind == DeviceFault.kind:  # whether it has such a model, and it has ended, the pool knows
+        return slot.stage in {"read", "work"}
     return slot.stage != "load" and kind in _ANYWHERE | _IN_STAGE.get(slot.stage, frozenset())
 
 

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field, replace
-from functools import partial
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Literal
 
 from bgrd.engine.capacity import Limits
 from bgrd.engine.process import LaneProcess
-from bgrd.engine.supply import Need, ground_fault, open_need
+from bgrd.engine.supply import Need, files_of, ground_fault, load_of
 from bgrd.engine.wire import Answer, Drop, Hello, Load, Work
 from bgrd.errors import Fault, GroundFault
 from bgrd.job import GroundChoice, ModelChoice
 from bgrd.kernel import blocked_in_file_call
-from bgrd.question import dispose
 
 __all__ = ["LOOK_SECONDS", "Assignment", "Slot", "Stage", "best"]
 
@@ -56,7 +53,8 @@ class Slot:
     was loaded last under each name.
 
     `stage` is what it does: nothing, loading a model, reading the source, waiting for the parent's answer to the
-    hash, or working. Each but the first has a deadline.
+    hash, or working. Each but the first has a deadline. `delays` counts how often its job was found waiting for a
+    model's process when it was late.
     """
 
     process: LaneProcess
@@ -66,8 +64,10 @@ class Slot:
     models: dict[str, int] = field(default_factory=dict)
     choices: dict[str, Need] = field(default_factory=dict)
     loading: list[str] = field(default_factory=list)
+    lost: set[str] = field(default_factory=set)
     assignment: Assignment | None = None
     stage: Stage = "idle"
+    delays: int = 0
     deadline: float | None = None
     limit_seconds: float = 0.0
     look_at: float = -math.inf
@@ -86,6 +86,11 @@ class Slot:
     def job(self) -> int | None:
         """The id of its job."""
         return None if self.assignment is None else self.assignment.work.job
+
+    @property
+    def model(self) -> str:
+        """The name of its job's model."""
+        return "" if self.assignment is None else self.assignment.model.name
 
     @property
     def held(self) -> bool:
@@ -149,29 +154,28 @@ class Slot:
 
     def load(self, need: Need, limits: Limits) -> None:
         """Send the files of a model or ground as descriptors. Raises ModelFault or GroundFault, DaemonFault."""
-        message = Load(model=need.name, sha256=None, spec=None, threads=limits.threads)
-        if isinstance(need, ModelChoice):
-            message = replace(
-                message,
-                sha256=need.sha256,
-                spec=need.spec,
-                external=list(need.external),
-                providers=list(limits.providers),
-                fallback=limits.provider_fallback,
-            )
-        else:
-            message = replace(message, ground=need.max_pixels)
-        with ExitStack() as opened:
-            descriptors = []
-            for path in need.files:
-                descriptor = open_need(need, path)
-                # Some file systems ask their server when a file is closed.
-                opened.callback(dispose, partial(os.close, descriptor))
-                descriptors.append(descriptor)
-            self.models.pop(need.name, None)
-            self.choices[need.name] = need
-            self.loading.append(need.name)
-            self.send(message, tuple(descriptors))
+        with files_of(need) as descriptors:
+            self.take_up(need, load_of(need, limits), descriptors)
+
+    def take_up(self, need: Need, message: Load, descriptors: tuple[int, ...]) -> None:
+        """Send what makes the lane take a model or ground, and note it."""
+        self.models.pop(need.name, None)
+        self.lost.discard(need.name)  # it takes the place of the one before
+        self.choices[need.name] = need
+        self.loading.append(need.name)
+        self.send(message, descriptors)
+
+    def lose(self, name: str) -> None:
+        """Have the lane use a model or ground no more; it is told once it is idle: at work it waits for answers."""
+        self.models.pop(name, None)
+        self.choices.pop(name, None)  # a ground that changes has a new name each time
+        self.lost.add(name)
+        self.drop_lost()
+
+    def drop_lost(self) -> None:
+        """Have an idle lane drop what it is to use no more."""
+        while self.idle and self.lost:
+            self.send(Drop(model=self.lost.pop()))
 
     def of_ground(self, fault: Fault, name: str = "") -> Fault:
         """Give a fault that a lane told of a ground with the picture's path, which it does not know; others as is.
@@ -189,14 +193,13 @@ class Slot:
             if need.name in self.models:
                 self.models[need.name] = self.models.pop(need.name)
         self.assignment = None
+        self.delays = 0
 
     def shed(self, share_bytes: int) -> None:
         """Drop the models used longest ago while an idle lane holds more than `share_bytes` of them."""
         while self.idle and len(self.models) > 1 and sum(self.models.values()) > share_bytes:
-            oldest = next(iter(self.models))
-            del self.models[oldest]
-            self.choices.pop(oldest, None)  # a ground that changes has a new name each time
-            self.send(Drop(model=oldest))
+            self.lose(next(iter(self.models)))
+        self.drop_lost()
 
 
 def best(idle: Sequence[Slot], model: Need, *, more: bool) -> Slot | None:

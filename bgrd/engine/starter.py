@@ -20,11 +20,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 
-from bgrd.engine.process import LaneProcess, start_lane
+from bgrd.engine.process import LaneProcess, start_device, start_lane
 from bgrd.engine.wire import Channel
 from bgrd.question import begin
 
-__all__ = ["Starter"]
+__all__ = ["Starter", "Starters"]
 
 _CLONE_FILES = 0x400
 _PATIENCE_SECONDS = 30.0
@@ -128,6 +128,26 @@ class Starter:
             if process is not None:
                 process.channel.close()
         return process
+
+
+class Starters:
+    """Starts lanes, and the processes of models that lanes share, until `close`; each has a thread of its own.
+
+    So what is late of the one is never taken for the other. Make it as early as a `Starter`.
+    """
+
+    def __init__(self) -> None:
+        self.lanes = Starter()
+        try:
+            self.devices = Starter(start_device)
+        except OSError:
+            self.lanes.close()
+            raise
+
+    def close(self) -> None:
+        """End both threads. Again is harmless."""
+        self.lanes.close()
+        self.devices.close()
 
 
 def _end(process: LaneProcess) -> None:

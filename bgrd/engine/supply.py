@@ -6,15 +6,18 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
+from bgrd.engine.capacity import Limits
+from bgrd.engine.wire import Load
 from bgrd.errors import SHORTAGES, DaemonFault, Fault, GroundFault, ModelFault
 from bgrd.escape import shown
 from bgrd.job import GroundChoice, ModelChoice, Recipe
-from bgrd.question import ask
+from bgrd.question import ask, dispose
 
-__all__ = ["Need", "find_grounds", "ground_fault", "open_need"]
+__all__ = ["Need", "files_of", "find_grounds", "ground_fault", "load_of", "open_need"]
 
 Need = ModelChoice | GroundChoice
 
@@ -45,6 +48,34 @@ def open_need(need: Need, path: Path) -> int:
         raise _short(error) or ModelFault(
             f"the file of model {need.name} cannot be read: {path}: {_reason(error)}"
         ) from error
+
+
+@contextmanager
+def files_of(need: Need) -> Iterator[tuple[int, ...]]:
+    """Open all files of a model or ground for as long as they are sent. Raises as `open_need`."""
+    with ExitStack() as opened:
+        descriptors = []
+        for path in need.files:
+            descriptor = open_need(need, path)
+            # Some file systems ask their server when a file is closed.
+            opened.callback(dispose, partial(os.close, descriptor))
+            descriptors.append(descriptor)
+        yield tuple(descriptors)
+
+
+def load_of(need: Need, limits: Limits) -> Load:
+    """Give the message that has a process take a model or ground."""
+    if isinstance(need, GroundChoice):
+        return Load(model=need.name, sha256=None, spec=None, threads=limits.threads, ground=need.max_pixels)
+    return Load(
+        model=need.name,
+        sha256=need.sha256,
+        spec=need.spec,
+        threads=limits.threads,
+        external=list(need.external),
+        providers=list(limits.providers),
+        fallback=limits.provider_fallback,
+    )
 
 
 def ground_fault(path: Path, why: object) -> GroundFault:

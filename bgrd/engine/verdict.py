@@ -8,6 +8,7 @@ from typing import Literal
 from bgrd.errors import (
     ChangedFault,
     DaemonFault,
+    DeviceFault,
     Fault,
     FileFault,
     FolderFault,
@@ -25,6 +26,7 @@ ADVICE = {
     "format": "Drop a picture; bgrd tries again as soon as the file changes.",
     "incomplete": "Copy the file again; bgrd tries again as soon as it changes.",
     "memory": "Make the picture smaller, or raise memory_limit in the configuration.",
+    "device": "Look whether the model's device and its driver are well; bgrd tries again when the file changes.",
     "crash": "Keep the file for a report, and save it anew in another program; bgrd tries again when it changes.",
     "unknown": "Look into the log for this file; bgrd tries again as soon as the file changes.",
 }
@@ -61,6 +63,8 @@ def judge(fault: Fault, job: Job, *, now: float, grace_seconds: float, settled: 
         case MemoryFault():
             action: Literal["fail", "alone"] = "fail" if job.alone else "alone"
             return Verdict(action=action, reason=reason, kind=kind, charged=job.alone)
+        case DeviceFault() if not job.alone:
+            return Verdict(action="alone", reason=reason, kind=kind)
         case FileFault() | DaemonFault():
             return _pause("wait", fault, job, now)
         case IncompleteFault():

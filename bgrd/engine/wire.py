@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from bgrd.engine.request import Client, Infer, Inferred, Ready, Refused, Room
 from bgrd.engine.shape import misfit
 
 __all__ = [
@@ -48,7 +49,8 @@ class Load:
     `sha256` is what the file's has to be. `external` are the names by which the model calls its files of weights.
     `providers` are short names, none stands for auto, see `models.providers`. With `ground` it is a picture of at most
     so many pixels for cut-outs to stand on; it is held, dropped and faulted as models are, by a name that tells nothing
-    of its path.
+    of its path. With `remote` another process runs the model (descriptor: the socket to it). To that process `batch` is
+    how many pictures may go through at once (descriptors: the files, then its slate).
     """
 
     model: str
@@ -59,6 +61,8 @@ class Load:
     providers: list[str] = field(default_factory=list)
     fallback: bool = False
     ground: int = 0
+    remote: bool = False
+    batch: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +111,7 @@ class Loaded:
     """Lane: the model is loaded and passed its trial run.
 
     `sha256` is that of all its files' bytes, one after the other. `providers` are those really in use, `notes` say what
-    was decided on the way.
+    was decided on the way. `device` is the process that holds it for this lane and others, as the parent knows it.
     """
 
     model: str
@@ -116,6 +120,13 @@ class Loaded:
     resident_bytes: int
     providers: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    device: int = 0
+
+    @property
+    def said(self) -> dict[str, object]:
+        """What a user is to know of the model: what it runs on, and where, if that is not the lane."""
+        shared: dict[str, object] = {"shared": True, "device": self.device} if self.device else {}
+        return {"providers": self.providers, "notes": self.notes} | shared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,10 +166,15 @@ class Faulted:
     trace: str = field(default="", repr=False)
 
 
-Message = Load | Drop | Work | Answer | Hello | Loaded | Hashed | Finished | Faulted
+Request = Client | Ready | Room | Infer | Inferred | Refused
+Message = Load | Drop | Work | Answer | Hello | Loaded | Hashed | Finished | Faulted | Request
 
 _KINDS: dict[str, type[Message]] = {
-    kind.__name__: kind for kind in (Load, Drop, Work, Answer, Hello, Loaded, Hashed, Finished, Faulted)
+    kind.__name__: kind
+    for kind in (
+        *(Load, Drop, Work, Answer, Hello, Loaded, Hashed, Finished, Faulted),
+        *(Client, Ready, Room, Infer, Inferred, Refused),
+    )
 }
 
 
@@ -176,8 +192,9 @@ class Channel:
 
     @classmethod
     def adopt(cls, descriptor: int) -> Channel:
-        """Take over an inherited descriptor."""
-        return cls(socket.socket(fileno=descriptor))
+        """Take over an end that was inherited or came with a message."""
+        # Said, not asked: a lane in its cage may not ask a socket what it is.
+        return cls(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, fileno=descriptor))
 
     def fileno(self) -> int:
         """Give the descriptor for a selector, -1 once closed."""

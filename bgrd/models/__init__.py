@@ -21,8 +21,10 @@ What is there:
     inventory           every model, and whether it is whole
     store               which file a name means, or how to come by it
 
-What runs it, in a lane:
+What runs it, in a lane or in a process that lanes share:
 
     providers           what it runs on
+    runner              what the pipeline needs of it
     session, trial      the model in memory; its first run, held against the spec
+    several             whether pictures may go through it together
 """

@@ -1,7 +1,7 @@
 """A lane with a null pipeline: speaks the real wire and does what the source's first word says.
 
 Words: `crash`, `hang`, `bloat`, `bad` (input fault), `cut` (incomplete), `odd` (unknown fault), `full` (the
-folder's fault), `slow SECONDS`, `threads NUMBER`;
+folder's fault), `lie` (of its model's process), `slow SECONDS`, `threads NUMBER`;
 anything else is copied to each product in upper case. Models whose file begins with `broken` fail to load,
 `fatal` ends the process.
 """
@@ -56,8 +56,9 @@ def work(channel: Channel, message: Work, descriptors: list[int]) -> None:
             time.sleep(3600)
         case b"slow":
             time.sleep(float(rest))
-        case b"bad" | b"cut" | b"odd" | b"full":
-            kind = {b"bad": "input", b"cut": "incomplete", b"odd": "unknown", b"full": "folder"}[word]
+        case b"bad" | b"cut" | b"odd" | b"full" | b"lie":
+            kinds = {b"bad": "input", b"cut": "incomplete", b"odd": "unknown", b"full": "folder", b"lie": "device"}
+            kind = kinds[word]
             channel.send(Faulted(job=message.job, model=message.model, kind=kind, text=f"it is {word.decode()}"))
             return
     result = data.upper()
