@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: run test test-long soak bench bench-quick bench-edge fidelity check format clean
+.PHONY: run test test-long soak bench bench-quick bench-device bench-edge fidelity check format clean
 
 run: $(VENV)/run
 	@exec $(BIN)/bgrd run
@@ -23,6 +23,9 @@ bench: $(VENV)/dev
 
 bench-quick: $(VENV)/dev
 	$(BIN)/python -m bench.speed --quick --json build/speed-quick.json
+
+bench-device: $(VENV)/dev
+	$(BIN)/python -m bench.device $(OPTIONS)
 
 bench-edge: $(VENV)/dev
 	$(BIN)/python -m bench.edge
