@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from bgrd.engine.pool import Assignment, Limits, Pool
-from bgrd.engine.process import start_device, start_lane
+from bgrd.engine.process import LaneProcess, start_device, start_lane
 from bgrd.engine.wire import Work
 from bgrd.errors import CrashFault, DeviceFault, MemoryFault, ModelFault, UnknownFault
 from bgrd.job import ModelChoice, Recipe
@@ -191,7 +191,12 @@ def test_what_a_shared_model_takes_is_looked_at_four_times_a_second(
     bench.work(GOOD)
     bench.until(lambda: bench.done(1))
     looks: list[int] = []
-    monkeypatch.setattr("bgrd.engine.process.LaneProcess.private_bytes", lambda process: looks.append(process.pid) or 0)
+
+    def look(process: LaneProcess) -> int:
+        looks.append(process.pid)
+        return 0
+
+    monkeypatch.setattr("bgrd.engine.process.LaneProcess.private_bytes", look)
     now = time.monotonic() + 1.0
     for passed in (0.0, 0.1, 0.2, 0.26, 0.3):
         bench.pool.tick(now + passed)
