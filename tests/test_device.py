@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -198,7 +199,8 @@ def test_a_lane_that_talks_nonsense_is_served_no_more(tied: Tied, whole: Session
     received = bad.receive()
     assert received is not None
     assert isinstance(received[0], Ready)
-    BAD[name](bad)
+    with suppress(BrokenPipeError, ConnectionResetError):  # it may be served no more before it has said all
+        BAD[name](bad)
     refused = []
     while (received := bad.receive()) is not None:
         refused += [received[0]] if isinstance(received[0], Refused) else []

@@ -240,8 +240,8 @@ def test_lanes_and_shared_models_have_starters_of_their_own() -> None:
     starters = Starters()
     starters.lanes.go_ahead()
     device, lane = starters.devices.start(), starters.lanes.start()
-    assert b"bgrd.engine.device" in command(device.pid)
-    assert b"bgrd.engine.lane" in command(lane.pid)
+    until(lambda: b"bgrd.engine.device" in command(device.pid))  # for a moment it has none
+    until(lambda: b"bgrd.engine.lane" in command(lane.pid))
     end(lane)
     device.channel.close()  # it waits for a model, and says nothing before
     assert device.child.wait(20) == 0
