@@ -47,6 +47,16 @@ def test_it_outlives_who_wrote_it(ends: tuple[Slate, Slate, int]) -> None:
     assert (read.run, read.running()) == (1, [5])
 
 
+def test_nobody_changes_its_size(ends: tuple[Slate, Slate, int]) -> None:
+    """Who is handed it can neither cut it off nor make it longer, and what it says can be read still."""
+    read, write, descriptor = ends
+    write.put(7, "running")
+    for size in (0, 8, 10**6):
+        with pytest.raises(PermissionError):
+            os.ftruncate(descriptor, size)
+    assert read.running() == [7]
+
+
 def test_a_full_one_takes_no_more_until_one_is_struck(ends: tuple[Slate, Slate, int]) -> None:
     """It says so, and what is on it stays."""
     read, write, _ = ends

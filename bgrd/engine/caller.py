@@ -32,7 +32,7 @@ class Nonsense(ValueError):
 def most_bytes(spec: ModelSpec) -> int:
     """Give what the largest tensor takes that a picture can become for this model."""
     longest = spec.side * (1 if spec.fit == "square" else _LONGEST_RATIO)
-    return 3 * longest * longest * 4
+    return 3 * spec.side * longest * 4
 
 
 def _check(shape: Sequence[int], spec: ModelSpec) -> None:
@@ -44,7 +44,7 @@ def _check(shape: Sequence[int], spec: ModelSpec) -> None:
         fine = channels == 3 and (
             height == width == spec.side
             if spec.fit == "square"
-            else all(0 < side <= longest and side % spec.multiple == 0 for side in (height, width))
+            else min(height, width) == spec.side and max(height, width) in range(0, longest + 1, spec.multiple)
         )
     if not fine:
         raise Nonsense(f"a tensor of {list(shape)[:8]}")

@@ -52,6 +52,7 @@ class Device:
         self._runs = 0
         self._callers: dict[int, Caller] = {}
         self._waiting: list[Asked] = []
+        self._worked_for: list[Caller] = []
         self._turn = threading.Condition()
         self._poll = select.poll()
 
@@ -121,7 +122,8 @@ class Device:
             self._poll.unregister(caller.channel)
             caller.channel.close()
             self._waiting = [asked for asked in self._waiting if asked.caller is not caller]
-            self._slate.strike(caller.number)
+            if caller not in self._worked_for:  # else its tensor may be the one that ends this process yet
+                self._slate.strike(caller.number)
 
     def _refuse(self, caller: Caller, fault: Fault) -> None:
         with suppress(OSError):  # it has ended; its socket says so next
@@ -178,10 +180,14 @@ class Device:
         return outputs
 
     def _mark(self, chosen: Sequence[Asked], *, running: bool) -> None:
+        """Note for whom a run is, or was; a lane that ended meanwhile stays on the slate as long as that."""
         with self._turn:
             for asked in chosen:
                 if not asked.caller.gone:
                     self._slate.put(asked.caller.number, "running" if running else "waiting")
+                elif not running:
+                    self._slate.strike(asked.caller.number)
+            self._worked_for = [asked.caller for asked in chosen if running and not asked.caller.gone]
 
     def _tell(self, caller: Caller, outcome: NDArray[Any] | Fault) -> None:
         with self._turn:

@@ -6,6 +6,7 @@ whom it worked, without a message for each run. No lane ever sees it.
 
 from __future__ import annotations
 
+import fcntl
 import mmap
 import os
 from typing import Literal
@@ -21,6 +22,7 @@ _STATES: tuple[State, ...] = ("away", "waiting", "running")
 _WORD_BYTES = 8
 _BYTES = (1 + 2 * ROWS) * _WORD_BYTES
 _RUN, _FIRST = 0, 1
+_SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 
 
 class Slate:
@@ -33,9 +35,10 @@ class Slate:
     @classmethod
     def made(cls) -> tuple[Slate, int]:
         """Make an empty one; gives its descriptor too, which is the caller's. Raises OSError."""
-        descriptor = os.memfd_create("slate", os.MFD_CLOEXEC)
+        descriptor = os.memfd_create("slate", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:
             os.ftruncate(descriptor, _BYTES)
+            fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEALS)
             return cls(descriptor), descriptor
         except BaseException:
             os.close(descriptor)

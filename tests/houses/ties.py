@@ -21,9 +21,9 @@ POISONED_DEVICE = Path(__file__).parents[1] / "programs/poisoned_device.py"
 SIDE = 64
 
 
-def picture(seed: int, *, side: int = SIDE) -> NDArray[Any]:
+def picture(seed: int, *, width: int = SIDE) -> NDArray[Any]:
     """Make a tensor that looks like no other."""
-    return np.random.default_rng(seed).random((1, 3, side, side), np.float32)
+    return np.random.default_rng(seed).random((1, 3, SIDE, width), np.float32)
 
 
 class Tied:
