@@ -16,6 +16,7 @@ from PIL import Image
 
 from bgrd.engine.pool import Assignment, Limits, Pool
 from bgrd.engine.process import LaneProcess, start_device, start_lane
+from bgrd.engine.slot import LOOK_SECONDS
 from bgrd.engine.wire import Work
 from bgrd.errors import CrashFault, DeviceFault, MemoryFault, ModelFault, UnknownFault
 from bgrd.job import ModelChoice, Recipe
@@ -314,6 +315,23 @@ def test_it_goes_with_the_last_lane(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     bench.until(lambda: bench.done(1) and not bench.pool.pids and not bench.pool._devices.pids)
     bench.work(GOOD)
     bench.until(lambda: bench.done(2))
+    bench.close()
+
+
+def test_one_that_was_ended_is_looked_after_until_it_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pool wants to be called again for it alone: else it stays as a zombie until something else happens."""
+    monkeypatch.setenv("PYTHON_GATE", "/")
+    monkeypatch.setattr("bgrd.engine.devices._LINGER_SECONDS", 0.0)
+    bench = Shared(tmp_path, replace(LIMITS, idle_unload_seconds=0.0))
+    bench.work(GOOD)
+    with monkeypatch.context() as slow:
+        reaped = LaneProcess.reaped
+        slow.setattr(LaneProcess, "reaped", lambda each: "bgrd.engine.lane" in each.child.args and reaped(each))
+        bench.until(lambda: bench.done(1) and not bench.pool.pids and not bench.pool._devices.pids)
+        bench.until(lambda: not bench.pool._leaving.any_left())
+        now = time.monotonic()
+        assert bench.pool.tick(now) == now + LOOK_SECONDS
+    bench.until(lambda: bench.pool.tick(time.monotonic()) is None)
     bench.close()
 
 

@@ -146,8 +146,8 @@ class Devices:
         for device in [*self._devices]:
             if not device.ended:
                 self._enforce(device, now, limits, look=look)
-        self._leaving.any_left()
-        return [device.used_at + _LINGER_SECONDS for device in self._devices if not device.lines]
+        wanted = [device.used_at + _LINGER_SECONDS for device in self._devices if not device.lines]
+        return [*wanted, now + LOOK_SECONDS] if self._leaving.any_left() else wanted
 
     def kill(self) -> None:
         """End all at once."""
