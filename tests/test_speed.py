@@ -18,12 +18,13 @@ from bench.speed import figures, pictures, report
 from bench.speed.__main__ import SCENARIOS, main
 from bench.speed.chart import draw, worth
 from bench.speed.cost import Cost, cost, memory
-from bench.speed.machine import facts
+from bench.speed.machine import cores, facts, memory_bytes
 from bench.speed.networks import isnet, u2netp
 from bench.speed.pictures import grained, photo_folder, small_photos
 from bench.speed.stand import Drain, Log
 from bench.speed.targets import TARGETS, Target
 from tests.pictures.making import taken
+from tests.test_capacity import GIB, machine
 
 if TYPE_CHECKING:
     from tests.houses.daemons import Daemon
@@ -57,6 +58,17 @@ def held(results: Mapping[str, Any], *names: str) -> None:
 
 _OPTIONAL = {"peer.int8"}
 """Where int8 is not faster there is none."""
+
+
+def test_a_containers_quota_counts(tmp_path: Path) -> None:
+    """The limit is divided by the processors that may be used, not by those of a machine that others share."""
+    files = {
+        "proc/self/cgroup": "0::/\n",
+        "sys/fs/cgroup/cpu.max": "100000 100000\n",
+        "sys/fs/cgroup/memory.max": f"{GIB}\n",
+    }
+    assert (cores(root=machine(tmp_path, files)), memory_bytes(root=tmp_path)) == (1, GIB)
+    assert cores() <= len(os.sched_getaffinity(0))
 
 
 @pytest.mark.timeout(300)

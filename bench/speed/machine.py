@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from bgrd import __version__
+from bgrd.engine.capacity import measure
 
 __all__ = ["cores", "facts", "memory_bytes"]
 
 
-def cores() -> int:
-    """Give how many processors this run may use."""
-    return len(os.sched_getaffinity(0))
+def cores(*, root: Path = Path("/")) -> int:
+    """Give how many processors this run may use; `root` stands for `/`.
+
+    A container's quota counts: by all processors of its machine the limit would be out of reach.
+    """
+    return measure(root=root).processors
 
 
-def memory_bytes() -> int:
-    """Give how much memory this machine has."""
-    return int(_line(Path("/proc/meminfo"), "MemTotal").split()[0]) * 1024
+def memory_bytes(*, root: Path = Path("/")) -> int:
+    """Give how much memory this run may use."""
+    return measure(root=root).memory_bytes
 
 
 def facts() -> dict[str, Any]:
