@@ -350,6 +350,22 @@ def test_models_over_the_budget_are_let_go(tmp_path: Path, monkeypatch: pytest.M
     bench.close()
 
 
+def test_what_is_worked_with_is_not_let_go_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Use counts, not when a lane was tied to it: the model that only waits makes room for the third."""
+    monkeypatch.setenv("PYTHON_GATE", "/")
+    bench = Shared(tmp_path, replace(LIMITS, lanes=1, model_bytes=40 * 2**20))
+    monkeypatch.setattr("bgrd.engine.process.LaneProcess.private_bytes", lambda _process: 20 * 2**20 - 1)
+    models = {name: bench.tiny(name) for name in "abc"}
+    for count, name in enumerate("abac", start=1):
+        if name == "c":
+            monkeypatch.setattr("bgrd.engine.process.LaneProcess.private_bytes", lambda _process: 20 * 2**20)
+        bench.work(GOOD, model=models[name])
+        bench.until(lambda count=count: len(bench.told.finished_jobs) == count)  # type: ignore[misc]
+    assert sorted(device.need.name for device in bench.pool._devices._devices) == ["a", "c"]
+    assert bench.told.loaded == ["a", "b", "c"]
+    bench.close()
+
+
 def test_another_file_under_the_same_name_gets_its_own_process(bench: Shared) -> None:
     """A lane that still works with the one before is not disturbed."""
     bench.gate.unlink()

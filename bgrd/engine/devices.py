@@ -145,6 +145,7 @@ class Devices:
             self._look_at = now + LOOK_SECONDS
         for device in [*self._devices]:
             if not device.ended:
+                device.used_at = device.used_at if device.idle else now
                 self._enforce(device, now, limits, look=look)
         wanted = [device.used_at + _LINGER_SECONDS for device in self._devices if not device.lines]
         return [*wanted, now + LOOK_SECONDS] if self._leaving.any_left() else wanted
