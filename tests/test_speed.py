@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ import numpy as np
 import onnx
 import pytest
 
-from bench.speed import figures, pictures, report
+from bench.speed import figures, peer, pictures, report
 from bench.speed.__main__ import SCENARIOS, main
 from bench.speed.chart import draw, worth
 from bench.speed.cost import Cost, cost, memory
@@ -69,6 +70,18 @@ def test_a_containers_quota_counts(tmp_path: Path) -> None:
     }
     assert (cores(root=machine(tmp_path, files)), memory_bytes(root=tmp_path)) == (1, GIB)
     assert cores() <= len(os.sched_getaffinity(0))
+
+
+def test_without_a_network_rembg_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where its environment is neither there nor to be had, the scenario says so and has not failed."""
+
+    def unreachable() -> Path:
+        raise subprocess.CalledProcessError(1, "pip")
+
+    monkeypatch.setattr(peer, "rembg_python", unreachable)
+    setting = figures.Setting(scratch=tmp_path, quick=True, minutes=1.0, make_peer=True, tell=print)
+    with pytest.raises(figures.NotRun, match="package index"):
+        peer.run(setting)
 
 
 @pytest.mark.timeout(300)

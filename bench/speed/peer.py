@@ -60,6 +60,11 @@ def run(setting: Setting) -> Outcome:
     if not (rembg_is_there() or setting.make_peer):
         reason = "rembg's environment is not there; `python -m bench.speed --only peer` makes it"
         raise NotRun(reason)
+    try:
+        rembg_python()
+    except subprocess.CalledProcessError as error:
+        reason = "rembg's environment cannot be made: it comes from the package index, once"
+        raise NotRun(reason) from error
     pictures = photo_folder(quick=setting.quick)
     networks = {
         "u2netp": u2netp(narrow=setting.pick(1, quick=4)),
