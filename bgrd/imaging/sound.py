@@ -1,10 +1,10 @@
 """Whether a PNG as bgrd writes it is whole: every part, every checksum, every byte of every row.
 
-Twice as fast as decoding it, in a megabyte of memory, and no weaker. Decoding would also put the pixels together from
-rows and filters, which cannot fail: whatever follows a filter's number gives pixels. It would not compare the checksums
-of the parts that hold the rows, as Pillow does not. ISA-L's unpacking shares no code with its packing and compares the
-checksum over all rows, which was made of them before they were packed; whether others unpack what it packs is held by
-the tests, against zlib and Pillow.
+Twice as fast as decoding it, in a megabyte of memory (70 where all is of one colour), and no weaker. Decoding would
+also put the pixels together from rows and filters, which cannot fail: whatever follows a filter's number gives pixels.
+It would not compare the checksums of the parts that hold the rows, as Pillow does not. ISA-L's unpacking shares no code
+with its packing and compares the checksum over all rows, which was made of them before they were packed; whether others
+unpack what it packs is held by the tests, against zlib and Pillow.
 Source: PNG specification (third edition), 5, 7.2, 9.2, 10 and 11.2.
 """
 
