@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from bgrd.engine.pool import Assignment, Limits, Pool
 from bgrd.engine.process import LaneProcess
-from bgrd.engine.wire import Answer, Channel, Faulted, Finished, Hashed, Hello, Loaded, Message, Work
+from bgrd.engine.wire import Answer, Aside, Channel, Faulted, Finished, Hashed, Hello, Loaded, Message, Work
 from bgrd.errors import Fault, InputFault, ModelFault, UnknownFault
 from bgrd.job import ModelChoice, Recipe
 from tests.kernel.processes import open_files
@@ -231,6 +231,8 @@ def changed(message: Message, **changes: Any) -> bytes:
         (3, changed(FAULTED, kind="crash")),
         (3, changed(FAULTED, kind="odd")),
         (3, changed(Answer(job=JOB, go=True))),
+        (2, changed(Aside(job=JOB))),
+        (3, changed(Aside(job=JOB))),
         (3, b'{"is": "Load"}'),
         (3, b"rubbish"),
         (3, b"[]"),
@@ -308,7 +310,7 @@ VALUES = st.recursive(
     max_leaves=5,
 )
 NAMES = sorted({name for message in (*SCENE, FAULTED) for name in asdict(message)})
-KINDS = st.sampled_from(["Hello", "Loaded", "Hashed", "Finished", "Faulted", "Work", "Answer", "Odd"])
+KINDS = st.sampled_from(["Hello", "Loaded", "Hashed", "Aside", "Finished", "Faulted", "Work", "Odd"])
 ODD = st.one_of(
     st.binary(max_size=200),
     VALUES.map(lambda value: json.dumps(value).encode()),

@@ -24,7 +24,7 @@ from bgrd.engine.cage import Cage
 from bgrd.engine.gauge import Gauge
 from bgrd.engine.lane import Lane
 from bgrd.engine.process import LaneProcess, start_lane
-from bgrd.engine.wire import Answer, Channel, Drop, Faulted, Finished, Hashed, Hello, Load, Loaded, Message, Work
+from bgrd.engine.wire import Answer, Aside, Channel, Drop, Faulted, Finished, Hashed, Hello, Load, Loaded, Message, Work
 from bgrd.errors import UnknownFault
 from bgrd.job import ModelChoice, Recipe
 from bgrd.models.store import find
@@ -190,6 +190,7 @@ def test_told_not_to_go_it_writes_nothing(hands: Hands) -> None:
     """Known bytes leave the draft empty, and the lane takes the next job."""
     (draft,) = hands.submit(JPEG)
     hands.channel.send(Answer(job=hands.expect(Hashed).job, go=False))
+    hands.expect(Aside)
     hands.work(JPEG)
     assert draft.read_bytes() == b""
 
@@ -198,6 +199,7 @@ def test_told_not_to_go_it_is_silent_about_a_bad_picture(hands: Hands) -> None:
     """The picture is decoded before the answer is there; what is wrong with it is told only to who still asks."""
     hands.submit(b"no picture at all")
     hands.channel.send(Answer(job=hands.expect(Hashed).job, go=False))
+    hands.expect(Aside)
     hands.work(JPEG)
 
 
@@ -494,6 +496,7 @@ def test_it_decodes_while_the_answer_is_on_its_way(monkeypatch: pytest.MonkeyPat
         lane.serve()
     hands.expect(Hello)
     hands.expect(Hashed)
+    hands.expect(Aside)
     theirs.close()
     assert ours.receive() is None
     ours.close()

@@ -171,6 +171,34 @@ def test_known_bytes_are_not_worked(bench: Bench) -> None:
     assert target.read_bytes() == b"AGAIN"
 
 
+def test_what_a_picture_does_that_is_put_aside_no_other_is_blamed_for(tmp_path: Path) -> None:
+    """It is decoded while its answer is on its way: the lane takes nothing new before it is through with that."""
+    bench = Bench(tmp_path, replace(LIMITS, lanes=1))
+    bench.told.go = False
+    bench.submit(b"spoil")
+    bench.until(lambda: bool(bench.told.hashes))
+    bench.told.go = True
+    bench.until(lambda: bench.pool.free == 1)
+    _job, target = bench.submit(b"again")
+    bench.until(lambda: bool(bench.told.finished_jobs or bench.told.faults or bench.told.broken))
+    assert (bench.told.faults, bench.told.broken) == ({}, {})
+    assert target.read_bytes() == b"AGAIN"
+    bench.close()
+
+
+def test_a_picture_put_aside_that_never_ends_costs_its_lane(tmp_path: Path) -> None:
+    """No job is charged, and the next has a lane of its own."""
+    bench = Bench(tmp_path, replace(LIMITS, lanes=1, job_seconds=0.5))
+    bench.told.go = False
+    bench.submit(b"spoil slowly")
+    bench.until(lambda: bool(bench.told.hashes))
+    (pid,) = bench.pool.pids
+    bench.until(lambda: bench.pool.free == 1)
+    assert pid not in bench.pool.pids
+    assert bench.told.faults == {}
+    bench.close()
+
+
 def test_a_lane_that_holds_the_model_is_preferred(bench: Bench) -> None:
     """The second job of a model goes to the lane that has it loaded."""
     model = bench.model()

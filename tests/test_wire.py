@@ -11,7 +11,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bgrd.engine.wire import Answer, Channel, Faulted, Finished, Hashed, Hello, Load, Loaded, Message, WireError, Work
+from bgrd.engine.wire import (
+    Answer,
+    Aside,
+    Channel,
+    Faulted,
+    Finished,
+    Hashed,
+    Hello,
+    Load,
+    Loaded,
+    Message,
+    WireError,
+    Work,
+)
 from tests.kernel.processes import open_files
 
 MESSAGES: list[Message] = [
@@ -24,6 +37,7 @@ MESSAGES: list[Message] = [
     Hello(pid=1),
     Loaded(model="a", sha256="00", seconds=0.5, resident_bytes=1, providers=["cpu"], notes=["é"]),
     Hashed(job=1, sha256="00", model_sha256="11", grounds=["22"]),
+    Aside(job=1),
     Finished(
         job=1, sizes=[1], sha256s=["00"], width=1, height=1, format="PNG", notes=["é"], seconds={"a": 1.5}, peak_bytes=1
     ),

@@ -24,7 +24,7 @@ from bgrd.engine.gauge import Gauge
 from bgrd.engine.pipeline import Report, begin, complete, preload
 from bgrd.engine.stock import Stock
 from bgrd.engine.trace import behind, trace
-from bgrd.engine.wire import Answer, Channel, Drop, Faulted, Finished, Hashed, Hello, Load, Loaded, Work
+from bgrd.engine.wire import Answer, Aside, Channel, Drop, Faulted, Finished, Hashed, Hello, Load, Loaded, Work
 from bgrd.errors import ChangedFault, Fault, FileFault, FolderFault, InputFault, MemoryFault, UnknownFault
 from bgrd.imaging.verify import verify
 from bgrd.job import Recipe
@@ -203,6 +203,8 @@ class Lane:
         if not isinstance(answer, Answer):
             text = f"the parent sent {type(answer).__name__} where an answer was due"
             raise UnknownFault(text)
+        if not answer.go:
+            self._channel.send(Aside(job=answer.job))
         return answer.go
 
 

@@ -22,7 +22,7 @@ from bgrd.engine.process import LaneProcess, Leaving, kernel_oom_kills, start_de
 from bgrd.engine.scrutiny import heard
 from bgrd.engine.slot import LOOK_SECONDS, Assignment, Slot, best
 from bgrd.engine.supply import Need
-from bgrd.engine.wire import Answer, Faulted, Finished, Hashed, Hello, Loaded, Message, WireError
+from bgrd.engine.wire import Answer, Aside, Faulted, Finished, Hashed, Hello, Loaded, Message, WireError
 from bgrd.errors import DaemonFault, Fault, MemoryFault, UnknownFault
 
 __all__ = ["Assignment", "Limits", "Pool", "PoolEvents"]
@@ -98,15 +98,14 @@ class Pool:
         return True
 
     def answer(self, job: int, *, go: bool) -> None:
-        """Answer a lane that said `hashed`, if it still waits for it; with `go` false it is free again."""
+        """Answer a lane that said `hashed`, if it still waits; without `go` it is free once it put the job aside."""
         slot = self._slot_of(job)
         if slot is None or slot.stage != "answer":
             return
         slot.send(Answer(job=job, go=go))
-        if go:
-            slot.enter("work", now=self._clock(), limit_seconds=self.limits.job_seconds)
-        else:
-            self._release(slot)
+        if not go:
+            slot.finish()
+        slot.enter("work" if go else "aside", now=self._clock(), limit_seconds=self.limits.job_seconds)
 
     def warm(self, *needs: Need) -> bool:
         """Load a model, then its folder's grounds, for a trial; False where no lane is free now. Raises as `submit`."""
@@ -149,6 +148,8 @@ class Pool:
                     slot.confine(self.limits, memory_bytes=slot.assignment.work.memory_bytes)
                 slot.enter("answer", now=self._clock(), limit_seconds=self.limits.job_seconds)
                 self._events.hashed(message)
+            case Aside():
+                self._go_on(slot)
             case Finished():
                 self._release(slot)
                 self._events.finished(message, slot.process.pid)

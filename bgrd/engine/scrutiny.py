@@ -9,7 +9,7 @@ import re
 from dataclasses import replace
 
 from bgrd.engine.slot import Slot, Stage
-from bgrd.engine.wire import Faulted, Finished, Hashed, Hello, Loaded, Message, WireError, close_all
+from bgrd.engine.wire import Aside, Faulted, Finished, Hashed, Hello, Loaded, Message, WireError, close_all
 from bgrd.errors import (
     ChangedFault,
     DeviceFault,
@@ -67,6 +67,8 @@ def objection(message: Message, slot: Slot) -> str:
             fits = message.job == slot.job and slot.stage == "read"
             fits = fits and _are_hashes(message.sha256, message.model_sha256, *message.grounds)
             fits = fits and slot.assignment is not None and len(message.grounds) == len(slot.assignment.grounds)
+        case Aside():
+            fits = slot.stage == "aside"
         case Finished():
             fits = message.job == slot.job and slot.stage == "work" and _has_all_products(message, slot)
         case Faulted(job=0):

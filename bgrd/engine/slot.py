@@ -26,7 +26,7 @@ LOOK_SECONDS = 0.25
 
 _SPARE_BYTES = 64 * 2**20
 
-Stage = Literal["idle", "load", "read", "answer", "work"]
+Stage = Literal["idle", "load", "read", "answer", "aside", "work"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,8 @@ class Slot:
     was loaded last under each name.
 
     `stage` is what it does: nothing, loading a model, reading the source, waiting for the parent's answer to the
-    hash, or working. Each but the first has a deadline. `delays` counts how often its job was found waiting for a
+    hash, working, or, told not to, putting aside a picture it still decodes: what happens to it until then no other
+    job is to blame for. Each but the first has a deadline. `delays` counts how often its job was found waiting for a
     model's process when it was late.
     """
 

@@ -20,6 +20,7 @@ from bgrd.engine.shape import misfit
 
 __all__ = [
     "Answer",
+    "Aside",
     "Channel",
     "Drop",
     "Faulted",
@@ -131,12 +132,19 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hashed:
-    """Lane: the source is read; this is the SHA-256 of its bytes, of the model's, the grounds'. Waits for `Answer`."""
+    """Lane: the source is read; this is the SHA-256 of its bytes, of the model's, the grounds'. `Answer` is to come."""
 
     job: int
     sha256: str
     model_sha256: str
     grounds: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aside:
+    """Lane: told not to go on, it has put the picture aside that it was decoding; whatever comes now is another's."""
+
+    job: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,12 +175,12 @@ class Faulted:
 
 
 Request = Client | Ready | Room | Infer | Inferred | Refused
-Message = Load | Drop | Work | Answer | Hello | Loaded | Hashed | Finished | Faulted | Request
+Message = Load | Drop | Work | Answer | Hello | Loaded | Hashed | Aside | Finished | Faulted | Request
 
 _KINDS: dict[str, type[Message]] = {
     kind.__name__: kind
     for kind in (
-        *(Load, Drop, Work, Answer, Hello, Loaded, Hashed, Finished, Faulted),
+        *(Load, Drop, Work, Answer, Hello, Loaded, Hashed, Aside, Finished, Faulted),
         *(Client, Ready, Room, Infer, Inferred, Refused),
     )
 }

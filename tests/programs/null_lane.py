@@ -1,7 +1,8 @@
 """A lane with a null pipeline: speaks the real wire and does what the source's first word says.
 
 Words: `crash`, `hang`, `bloat`, `bad` (input fault), `cut` (incomplete), `odd` (unknown fault), `full` (the
-folder's fault), `lie` (of its model's process), `slow SECONDS`, `threads NUMBER`;
+folder's fault), `lie` (of its model's process), `slow SECONDS`, `threads NUMBER`, `spoil` (crash, or with
+`slowly` hang, when told not to go on);
 anything else is copied to each product in upper case. Models whose file begins with `broken` fail to load,
 `fatal` ends the process.
 """
@@ -16,7 +17,7 @@ import sys
 import threading
 import time
 
-from bgrd.engine.wire import Answer, Channel, Faulted, Finished, Hashed, Hello, Load, Loaded, Work
+from bgrd.engine.wire import Answer, Aside, Channel, Faulted, Finished, Hashed, Hello, Load, Loaded, Work
 
 
 def bloat() -> None:
@@ -25,6 +26,14 @@ def bloat() -> None:
         for page in range(0, len(memory), 4096):
             memory[page] = 1
         time.sleep(3600)
+
+
+def put_aside(channel: Channel, job: int, data: bytes) -> None:
+    """Let go of a job that is not to be done."""
+    if data.startswith(b"spoil"):
+        time.sleep(3600 if b"slowly" in data else 0.2)
+        os.kill(os.getpid(), signal.SIGSEGV)
+    channel.send(Aside(job=job))
 
 
 def work(channel: Channel, message: Work, descriptors: list[int]) -> None:
@@ -40,6 +49,7 @@ def work(channel: Channel, message: Work, descriptors: list[int]) -> None:
     answer = received[0]
     assert isinstance(answer, Answer)
     if not answer.go:
+        put_aside(channel, message.job, data)
         return
     word, _, rest = data.partition(b" ")
     match word:
