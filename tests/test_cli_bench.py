@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -91,6 +92,22 @@ def test_a_busy_machine_is_told_and_nothing_remembered(
     monkeypatch.setattr("bgrd.cli.bench.busy_seconds", lambda: next(used))
     assert bench() == 0
     assert "other programs used" in capsys.readouterr().err
+    assert not (home / ".local/state/bgrd/machine.json").exists()
+
+
+def test_what_cannot_be_written_down_is_told_all_the_same(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Minutes of measuring are not lost to a full disk."""
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("bgrd.engine.experience.write_whole", full)
+    assert bench("--json") == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["remembered"] is False
+    assert "not remembered" in said.err
     assert not (home / ".local/state/bgrd/machine.json").exists()
 
 

@@ -143,21 +143,21 @@ def _remembered(settings: Settings, found: Sequence[_Measured], console: Console
     except (OSError, CannotCreateError) as error:
         _say(console, f"not remembered: {error}")
         return False
-    for each in found:
-        bench = each.bench
-        noted = partial(experience.noted, settings.state_directory, experience.identity(each.given.capacity.processors))
-        noted(
-            partial(
-                experience.Experience.loaded,
-                sha256=bench.sha256,
-                name=bench.model,
-                size=file_bytes(each.choice) or 0,
-                resident_bytes=bench.resident_bytes,
-            )
-        )
-        best = (bench.best.lanes, bench.best.threads)
-        noted(partial(experience.Experience.benched, sha256=bench.sha256, milliseconds=bench.milliseconds, best=best))
+    identity = experience.identity(found[0].given.capacity.processors)
+    noted = experience.noted(settings.state_directory, identity, partial(_learnt, found=found))
+    if experience.recall(settings.state_directory, identity) != noted:
+        _say(console, f"not remembered: {line(str(settings.state_directory))} cannot be written")
+        return False
     return True
+
+
+def _learnt(known: experience.Experience, *, found: Sequence[_Measured]) -> experience.Experience:
+    for each in found:
+        bench, best = each.bench, (each.bench.best.lanes, each.bench.best.threads)
+        size = file_bytes(each.choice) or 0
+        known = known.loaded(sha256=bench.sha256, name=bench.model, size=size, resident_bytes=bench.resident_bytes)
+        known = known.benched(bench.sha256, milliseconds=bench.milliseconds, best=best)
+    return known
 
 
 def _tell(
