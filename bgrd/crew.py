@@ -41,7 +41,8 @@ class Crew:
         self.lessons.apply(self.pool, report)
 
     def turn(self, lessons: Lessons) -> None:
-        """Go on by other settings."""
+        """Go on by other settings; what the pictures took so far is written down first."""
+        self.lessons.write()
         self.lessons, self.pool.limits = lessons, lessons.limits
 
     def close(self) -> None:

@@ -68,8 +68,12 @@ class Lessons:
         """Have an idle pool work with other lanes where a model, once loaded, took less or more than was reckoned."""
         if pool.busy or not self._changed:
             return
+        try:
+            learnt = allotment(self.settings)
+        except OSError:
+            return  # short of descriptors: the machine is asked again when there are more
         self._changed = False
-        before, self._allotment = self.limits, allotment(self.settings)
+        before, self._allotment = self.limits, learnt
         lanes, threads = self.limits.lanes, self.limits.threads
         if (before.lanes, before.threads) != (lanes, threads):
             pool.kill()  # none works; they are started again with what they load in so many threads

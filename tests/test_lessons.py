@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 
 from bgrd.allotment import allotment, file_bytes, models_in_use
 from bgrd.config.load import load
 from bgrd.config.settings import Settings
+from bgrd.crew import Crew
 from bgrd.engine.capacity import Limits, measure
 from bgrd.engine.demand import BASE_BYTES
 from bgrd.engine.experience import Experience, identity, recall
@@ -137,6 +140,30 @@ def test_an_idle_pool_gets_what_was_learnt(plain: Settings, monkeypatch: pytest.
         lessons.apply(cast("Pool", pool), pool.report)
     assert (pool.limits.lanes, pool.limits.threads, pool.killed) == (4, 1, 1)
     assert pool.reported == [{"event": "daemon.lanes", "lanes": 4, "threads": 1}]
+
+
+def test_what_cannot_be_asked_now_is_asked_again(plain: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shortage of descriptors ends no daemon, and what was learnt is used when it is over."""
+    monkeypatch.setattr("os.sched_getaffinity", lambda _pid: set(range(4)))
+    monkeypatch.setattr("bgrd.engine.capacity._quota", lambda _group: None)
+    lessons = Lessons(plain)
+    pool = PlayedPool(limits=lessons.limits)
+    lessons.hear("model.loaded", loaded(70 * MIB))
+    with monkeypatch.context() as short:
+        short.setattr("bgrd.engine.capacity._machine_bytes", Mock(side_effect=OSError(errno.EMFILE, "too many")))
+        lessons.apply(cast("Pool", pool), pool.report)
+    assert (pool.killed, pool.reported) == (0, [])
+    lessons.apply(cast("Pool", pool), pool.report)
+    assert (pool.limits.lanes, pool.killed) == (4, 1)
+
+
+def test_a_reload_forgets_no_picture(plain: Settings) -> None:
+    """What those took that came before it is written down."""
+    crew = Crew(plain, Mock(), events=Mock(), loop=Mock())
+    crew.lessons.hear("model.loaded", loaded(70 * MIB))
+    crew.lessons.hear("job.done", {"model": "own", "peak_bytes": BASE_BYTES + 90 * MIB})
+    crew.turn(Lessons(plain))
+    assert (remembered(plain).pictures, remembered(plain).picture_bytes) == (1, 20 * MIB)
 
 
 def test_lanes_that_are_right_stay(plain: Settings) -> None:
