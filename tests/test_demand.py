@@ -64,6 +64,9 @@ def test_what_bench_found_is_used_while_memory_lasts() -> None:
     best = Demand(model="m", model_bytes=40 * MIB, measured=True, best=(3, 2))
     assert choose(8, 8 * GIB, best) == (3, 2)
     assert choose(8, GIB, best) == (1, 8)
+    for odd in ((1, 10**9), (9, 1)):
+        best = Demand(model="m", model_bytes=40 * MIB, measured=True, best=odd)
+        assert choose(8, 16 * GIB, best) == (8, 1)
 
 
 @given(

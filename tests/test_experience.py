@@ -72,6 +72,11 @@ def test_another_machine_is_measured_anew(tmp_path: Path) -> None:
         '{"machine": "here", "models": [], "pictures": -1, "picture_bytes": 0}',
         '{"machine": "here", "models": [], "pictures": true, "picture_bytes": 0}',
         "[" * 100_000,
+        f'{{"machine": "here", "models": [], "pictures": 100, "picture_bytes": {10**400}}}',
+        (
+            '{"machine": "here", "models": [{"name": "m", "sha256": "a", "size": 1, "resident_bytes": 1, "best": null, '
+            f'"milliseconds": {{"1": {10**400}}}}}], "pictures": 0, "picture_bytes": 0}}'
+        ),
     ],
 )
 def test_a_damaged_table_counts_as_none(tmp_path: Path, text: str) -> None:

@@ -100,7 +100,9 @@ def lanes_and_threads(
     lane with many threads (measured 11 to 15); where memory allows fewer lanes than processors, the rest are threads.
     """
     fitting = max(1, memory_limit // demand.lane_bytes(picture))
-    benched = demand.best if demand.best is not None and demand.best[0] <= fitting else None
+    benched = demand.best
+    if benched is not None and (benched[0] > fitting or max(benched) > capacity.processors):
+        benched = None  # there is no room for it, or no bench here can have found it
     if lanes == 0:
         lanes = min(benched[0] if benched else capacity.processors, fitting)
     if threads == 0:

@@ -25,6 +25,8 @@ __all__ = ["FEW_PICTURES", "Experience", "Figures", "identity", "noted", "recall
 _NAME = "machine.json"
 _RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino")
 _MOST_MODELS = 64
+_MOST = 2**53
+"""What is more counts nothing here, and is none that every sum can hold."""
 
 FEW_PICTURES = 100
 """After fewer pictures nothing is known of how large they are here."""
@@ -104,7 +106,7 @@ def recall(directory: Path, machine_now: str) -> Experience:
             return empty
         models = {str(each["sha256"]): _figures(each) for each in told["models"]}
         pictures, picture_bytes = _count(told["pictures"]), _count(told["picture_bytes"])
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
         return empty
     return Experience(machine=machine_now, models=models, pictures=pictures, picture_bytes=picture_bytes)
 
@@ -124,7 +126,7 @@ def noted(directory: Path, machine_now: str, what: Callable[[Experience], Experi
 
 
 def _figures(told: Mapping[str, Any]) -> Figures:
-    """Read one model's figures. Raises TypeError, ValueError, LookupError or AttributeError where they are none."""
+    """Read one model's figures. Raises TypeError, ValueError, LookupError, AttributeError or OverflowError else."""
     best = told["best"]
     return Figures(
         name=str(told["name"]),
@@ -137,7 +139,7 @@ def _figures(told: Mapping[str, Any]) -> Figures:
 
 
 def _count(told: object) -> int:
-    if not isinstance(told, int) or isinstance(told, bool) or told < 0:
+    if not isinstance(told, int) or isinstance(told, bool) or not 0 <= told < _MOST:
         text = "a number that counts nothing"
         raise ValueError(text)
     return told
