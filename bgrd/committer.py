@@ -37,10 +37,7 @@ _SKIPS = 100
 
 
 class Committer:
-    """Serves requests for one folder, one after the other, on its own thread.
-
-    `post` is called from that thread with each `Event`.
-    """
+    """Serves requests for one folder, one after the other, on a thread; `post` is called there with each `Event`."""
 
     def __init__(
         self,
@@ -202,10 +199,14 @@ class Committer:
 
     def _commit(self, message: Finished, facts: Mapping[str, Any]) -> None:
         claim = self._claims[message.job]
-        pause = self._requests.serve_urgent  # a lane waits for its answer while this one waits for the disk
-        told = deliver(self.folder, self._journal, self._outbox, claim=claim, finished=message, pause=pause)
-        pause()
+        told = deliver(self.folder, self._journal, self._outbox, claim=claim, finished=message, pause=self._pause)
+        self._requests.serve_urgent()
         self._conclude(claim, "done", {**facts, **told})
+
+    def _pause(self) -> None:
+        """Answer the lanes that wait while this one's commit waits for the disk. Raises as `Premises.ensure`."""
+        if self._requests.serve_urgent():
+            self._premises.ensure()  # that may have taken long, or shown that nothing is to be published here
 
     def _guarded(self, job_id: int, action: Callable[[], None]) -> None:
         """Run a step of a claimed job; whatever fault it raises is settled like a lane's."""
@@ -222,10 +223,10 @@ class Committer:
         if claim.noted:
             self._notes.remove(claim.job.path)
         try:
+            self._premises.ensure()
             applied = finish(self.folder, self._journal, claim.job, claim.opened, details=facts)
         except Fault as fault:
-            job = replace(claim.job, results=self._journal.results(claim.job.id))
-            self._leftovers.put_off(job, now=self._wall())
+            self._leftovers.put_off(replace(claim.job, results=self._journal.results(claim.job.id)), now=self._wall())
             facts = {**facts, "stage": "source policy", "kind": fault.kind, "reason": str(fault)}
             self._close(claim, "wait", facts)
             if isinstance(fault, FolderFault):
@@ -234,8 +235,8 @@ class Committer:
             self._close(claim, outcome, {**facts, "source": applied.outcome})
 
     def _finished(self, job: Job, outcome: Outcome) -> None:  # what an earlier run or try had left
-        why = {"kind": job.kind, "reason": job.reason}
-        self._tell(job, outcome, {"recovered": True} | (why if outcome == "failed" else {}))
+        why = {"kind": job.kind, "reason": job.reason} if outcome == "failed" else {}
+        self._tell(job, outcome, {"recovered": True} | why)
 
     def _settle(self, job_id: int, fault: Fault, facts: Mapping[str, Any], *, told: bool = False) -> None:
         claim = self._claims.get(job_id)

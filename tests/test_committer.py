@@ -13,6 +13,7 @@ import pytest
 
 from bgrd.committer import Committer
 from bgrd.delivery.outbox import Outbox
+from bgrd.delivery.premises import Premises
 from bgrd.engine.events import Blocked, Broken, Closed, Fed, Idle, Judged, Prepared, Resumed
 from bgrd.errors import (
     BusyError,
@@ -143,6 +144,55 @@ def test_a_hash_is_answered_while_a_commit_waits_for_the_disk(works: Works, monk
     works.posts.events.clear()
     assert works.commit(second, b"other").outcome == "done"
     assert sorted(works.results().values()) == [b"other", b"result"]
+
+
+@pytest.mark.parametrize(("step", "results"), [("commit.intended", []), ("commit.synced", [b"result"])])
+def test_a_folder_that_goes_while_a_commit_lets_others_in_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, results: list[bytes]
+) -> None:
+    """What comes between may take long: nothing is published or deleted by what was asked before it, and all is later.
+
+    The commit of one picture lets the question about another in, and that finds the folder gone.
+    """
+    works = Works(tmp_path, policy="delete")
+    for name in ("a.jpg", "b.jpg"):
+        works.drop(name, name.encode())
+    first, second = works.fetch(), works.fetch()
+    assert works.judge(first)
+    gone: list[str] = []
+
+    def ask(at: str) -> None:
+        if at == step and not gone:
+            gone.append(at)
+            works.committer.judge(hashed(second.job.id, second.job.path))
+
+    ensure = Premises.ensure
+
+    def missing(premises: Premises) -> None:
+        ensure(premises)
+        if gone:
+            text = "it is not mounted"
+            raise FolderUnavailable(text)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("bgrd.steps.hook", ask)
+        patch.setattr(Premises, "ensure", missing)
+        os.pwrite(first.drafts[0], b"result", 0)
+        works.committer.commit(finished(first.job.id, b"result"), facts={})
+        until(lambda: len(works.posts.of(Closed)) == 2)
+        assert [closed.outcome for closed in works.posts.of(Closed)] == ["wait", "wait"]
+        assert list(works.results().values()) == results
+        assert works.sources() == {"a.jpg", "b.jpg"}
+    works.posts.events.clear()
+    works.offset_seconds = 62
+    works.committer.probe()
+    works.posts.take(Resumed)
+    for _job in range(2 - len(works.posts.of(Closed))):
+        works.work()
+    works.nothing()
+    assert {works.job(name).state for name in ("a.jpg", "b.jpg")} == {State.DONE}
+    assert (works.sources(), len(works.results())) == (set(), 2)
+    works.close()
 
 
 def test_a_job_goes_from_fetch_to_done(works: Works) -> None:

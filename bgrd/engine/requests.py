@@ -58,12 +58,14 @@ class Requests:
         """Count the request under way as begun now."""
         self.busy_since = time.monotonic()
 
-    def serve_urgent(self) -> None:
-        """Serve the urgent requests that wait now: for a long request to call where it may be interrupted."""
+    def serve_urgent(self) -> bool:
+        """Serve the urgent requests that wait now: for a long request to call where it may pause. True if any did."""
+        interrupted = bool(self._urgent)
         while self._urgent:
             self._arrived.get()
             self._urgent.popleft()()
             self.renewed()
+        return interrupted
 
     def stop(self, seconds: float) -> bool:
         """Finish what has been put and end; False when the thread did not within `seconds` and was abandoned."""
