@@ -25,8 +25,8 @@ __all__ = ["FEW_PICTURES", "Experience", "Figures", "identity", "noted", "recall
 _NAME = "machine.json"
 _RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino")
 _MOST_MODELS = 64
-_MOST = 2**53
-"""What is more counts nothing here, and is none that every sum can hold."""
+_MOST = 2**63
+"""No lane can say more, see `engine.shape`; what is more was never measured."""
 
 FEW_PICTURES = 100
 """After fewer pictures nothing is known of how large they are here."""
