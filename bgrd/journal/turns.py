@@ -52,7 +52,8 @@ def claim(tables: Tables, folder: str, *, oldest: bool, now: float) -> Job | Non
     """Bring the folder's newest or oldest job whose turn it is into RUNNING and give it, or None.
 
     A job waits while another version of its path is being worked on. Its hash is forgotten until a lane has read it
-    anew: that is what tells a job that is being decoded from one that has only been claimed.
+    anew: that is what tells a job that is being decoded from one that has only been claimed. The lane is ahead of it by
+    as long as the journal takes to write; who ends the daemon sooner than that is charged by the next end.
     """
     _promote(tables, folder, now=now)
     # Descending and ascending walk the same index; written out twice because an order cannot be a parameter.
