@@ -23,6 +23,9 @@ from tests.kernel.processes import children
 __all__ = ["ONE_LANE", "run"]
 
 ONE_LANE = "lanes = 1\nthreads = 1\n"
+_ROUNDS = 7
+"""A round takes two seconds of each: one by one they differ by a tenth."""
+
 _CONFIGURATION = "[defaults]\nmin_free = 0\n"
 
 
@@ -40,7 +43,7 @@ class _Round:
 def run(setting: Setting) -> Outcome:
     """Measure with the built-in model."""
     pictures = photo_folder(quick=setting.quick)
-    rounds = [_round(setting, pictures) for _ in range(setting.pick(3, quick=1))]
+    rounds = [_round(setting, pictures) for _ in range(setting.pick(_ROUNDS, quick=1))]
     limits = [each.alone.work_seconds / cores() for each in rounds]
 
     def share(*walls: float) -> float:

@@ -2,9 +2,9 @@
 
 rembg takes any file as its model `u2net_custom`; bgrd has a row that feeds it so. The files are U-2-Netp's topology
 with random weights, whose heads give masks with the pictures' structure, and bgrd's own model; what both make of the
-photos is held against each other. bgrd starts READY and writes, fsyncs and decodes back every result, as ever; rembg's
-time is that of its command, and what it takes to start is beside it. The same work is one without bgrd's edge
-(`refine = "none"`); with it, as bgrd comes, stands in the facts.
+photos is held against each other. bgrd's lanes are warm, as a daemon's are, and it writes, fsyncs and holds each result
+against what it must be, as ever; rembg's time is that of its command, and what it takes to start is beside it. The
+same work is one without bgrd's edge (`refine = "none"`); with it, as bgrd comes, stands in the facts.
 """
 
 from __future__ import annotations
@@ -153,6 +153,7 @@ def _by_daemon(
     """Work the pictures off."""
     house.configure(_CONFIGURATION.format(model=model, refine=refine, lanes=lanes))
     with running(house) as (daemon, log):
+        drained(daemon, log, dict(list(pictures.items())[: 2 * cores()]), prefix=f"first-{prefix}")
         return drained(daemon, log, pictures, prefix=prefix)
 
 

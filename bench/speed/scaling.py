@@ -28,7 +28,7 @@ def run(setting: Setting) -> Outcome:
     pictures = photo_folder(quick=setting.quick)
     steps = sorted({2**power for power in range(cores().bit_length()) if 2**power <= cores()} | {cores()})
     seconds: dict[int, list[float]] = {number: [] for number in steps}
-    for _ in range(setting.pick(3, quick=1)):
+    for _ in range(setting.pick(7, quick=1)):
         for number in steps:
             seconds[number].append(_drain_seconds(setting, pictures, number))
             setting.tell(f"{number} of {cores()} cores: {seconds[number][-1]:.2f} s")
