@@ -14,6 +14,7 @@ import pytest
 from tests.houses.daemons import Daemon
 from tests.houses.houses import House
 from tests.houses.sightings import Sightings
+from tests.pictures.sameness import unpacked
 from tests.pictures.scenes import phone_photo, slow_photo
 
 pytestmark = pytest.mark.timeout(240)
@@ -145,7 +146,11 @@ def test_a_source_that_is_replaced_meanwhile(tmp_path: Path, policy: str, clean:
 
             def done(result: Path = result, new: bytes = new) -> bool:
                 # A hidden source is one that the next case's flag would hold.
-                return not list(house.inbox.iterdir()) and result.exists() and result.read_bytes() == clean[new]
+                return (
+                    not list(house.inbox.iterdir())
+                    and result.exists()
+                    and unpacked(result.read_bytes()) == unpacked(clean[new])
+                )
 
             daemon.until(done)
         assert daemon.stop() == 0

@@ -25,6 +25,7 @@ from tests.houses.daemons import Daemon
 from tests.houses.houses import House
 from tests.houses.senders import LONG_SENDERS, SENDERS, TWICE, Sender, missing_for, replaced_by
 from tests.houses.sightings import Sightings
+from tests.pictures.sameness import unpacked
 from tests.pictures.scenes import check_result, phone_photo
 
 pytestmark = pytest.mark.timeout(240)
@@ -143,7 +144,7 @@ def _judge(evidence: Evidence, name: str) -> None:
     own = [result for result in found if result[len(stem)] in ".-"]  # "mv across" begins with "mv"
     assert own == [f"{stem}.png"]
     result = house.outbox / own[0]
-    assert result.read_bytes() == evidence.clean[name]
+    assert unpacked(result.read_bytes()) == unpacked(evidence.clean[name])
     whole = [evidence.clean[name], *([evidence.before[name]] if name in TWICE else [])]
     assert evidence.seen[own[0]]
     assert evidence.seen[own[0]] <= {hashlib.sha256(data).hexdigest() for data in whole}
