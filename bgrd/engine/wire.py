@@ -149,7 +149,7 @@ class Aside:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """Lane: every product is written, fsynced and decoded back; sizes and hashes in the order of the descriptors."""
+    """Lane: every product is written, fsynced and verified; sizes and hashes in the order of the descriptors."""
 
     job: int
     sizes: list[int]

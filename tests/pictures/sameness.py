@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
 import zlib
 
-__all__ = ["unpacked"]
+__all__ = ["fingerprint", "unpacked"]
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+
+def fingerprint(data: bytes) -> str:
+    """Give a hash that results have in common if they are the same."""
+    return hashlib.sha256(unpacked(data) or b"").hexdigest()
 
 
 def unpacked(data: bytes | None) -> bytes | None:
