@@ -10,7 +10,7 @@ run: $(VENV)/run
 	@exec $(BIN)/bgrd run
 
 test: check
-	$(BIN)/pytest -m "not long"
+	$(BIN)/pytest -m "not long" -n 2 --dist loadfile
 
 test-long: $(VENV)/dev
 	$(BIN)/pytest -m long

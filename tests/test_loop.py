@@ -76,7 +76,7 @@ def test_a_bell_that_rang_can_ring_again(loop: Loop) -> None:
     assert rung >= heard
 
 
-@pytest.mark.parametrize("until", [float("inf"), time.monotonic() + 1e9])
+@pytest.mark.parametrize("until", [float("inf"), 1e12])
 def test_what_never_comes_due_is_waited_for_without_complaint(loop: Loop, until: float) -> None:
     """An infinite second, as of lanes that are never let go, or one past what epoll can count is no error."""
     loop.wake()
