@@ -12,7 +12,6 @@ from tests.houses.daemons import Daemon
 from tests.houses.houses import House
 from tests.kernel.mounted import MOUNTS, Disk, own_mounts
 from tests.kernel.processes import bound
-from tests.pictures.sameness import unpacked
 from tests.pictures.scenes import phone_photo
 from tests.programs.hurried import HURRIED
 
@@ -59,8 +58,8 @@ def check_all_done(house: House, sources: Mapping[str, bytes]) -> None:
         (aside / name).write_bytes(data)
     clean = house.run("once", "--no-progress", "-o", house.root / "clean", aside)
     assert clean.returncode == 0, clean.stderr
-    results = {name: unpacked(path.read_bytes()) for name, path in house.results().items() if path.name != ".ballast"}
-    assert results == {path.name: unpacked(path.read_bytes()) for path in (house.root / "clean").iterdir()}
+    results = {name: path.read_bytes() for name, path in house.results().items() if path.name != ".ballast"}
+    assert results == {path.name: path.read_bytes() for path in (house.root / "clean").iterdir()}
 
 
 def test_full_and_freed(house: House) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections import defaultdict
 from contextlib import suppress
@@ -9,15 +10,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.pictures.sameness import fingerprint
-
 __all__ = ["Sightings"]
 
 _PAUSE_SECONDS = 0.01
 
 
 class Sightings:
-    """Between `with` and its end, looks at every file below `root`; `seen` are the fingerprints of each name."""
+    """Between `with` and its end, looks at every file below `root`; `seen` are the hashes of each name's contents."""
 
     def __init__(self, root: Path) -> None:
         self.seen: defaultdict[str, set[str]] = defaultdict(set)
@@ -49,5 +48,5 @@ class Sightings:
         with path.open("rb") as file:
             found = path.stat()
             if (path, found.st_ino, found.st_ctime_ns) not in self._known:
-                self.seen[str(path.relative_to(self._root))].add(fingerprint(file.read()))
+                self.seen[str(path.relative_to(self._root))].add(hashlib.file_digest(file, "sha256").hexdigest())
                 self._known.add((path, found.st_ino, found.st_ctime_ns))
