@@ -57,7 +57,7 @@ engine.region | imaging.foreground
 config.table | imaging.complete | intake.protocol | intake.settle | intake.watch | journal.ledger | journal.patience
 engine.demand | models.catalogue
 engine.experience | models.fetch | models.index | models.row | models.trial
-models.runner
+models.runner | models.widen
 models.connection
 journal.database | telemetry.log
 journal.file
@@ -79,7 +79,7 @@ OWNERS = {
     "isal": {"imaging.deflate"},
     "watchdog": {"intake.watch"},
     "sqlite3": {"journal.database", "journal.file", "journal.repair", "journal.salvage"},
-    "onnx": {"models.quantize"},
+    "onnx": {"models.quantize", "models.widen"},
     "onnxruntime": {"models.quantize", "models.session"},
     "pydantic": {
         f"config.{name}"
@@ -157,7 +157,7 @@ def test_pixels_stay_in_their_rooms() -> None:
     rooms = {name for name in importers if not name.startswith("imaging.")}
     assert rooms <= {
         *(f"engine.{name}" for name in ("caller", "device", "pipeline", "region", "remote")),
-        *(f"models.{name}" for name in ("quantize", "runner", "session", "several", "trial")),
+        *(f"models.{name}" for name in ("quantize", "runner", "session", "several", "trial", "widen")),
     }
 
 

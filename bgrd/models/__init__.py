@@ -13,7 +13,7 @@ What brings a file into the models' directory; commands only, the daemon never f
     connection, fetch   one source over HTTP; all of them in turn
     partial             the file while it comes
     add                 a file of the user's
-    quantize            an int8 variant of an installed model
+    quantize, widen     an int8 variant of an installed model; what of its graph is changed for that
     shelf, index        putting files there and removing them; the record of what is there
 
 What is there:

@@ -30,6 +30,7 @@ from bgrd.job import ModelChoice
 from bgrd.models.anatomy import METADATA_KEY
 from bgrd.models.session import Session
 from bgrd.models.spec import parse
+from bgrd.models.widen import widen
 
 __all__ = ["Photos", "Worth", "measure", "photos_in", "quantise"]
 
@@ -125,6 +126,9 @@ def quantise(choice: ModelChoice, photos: Photos, draft: Path) -> None:
             model = version_converter.convert_version(model, _OPSET)
         onnx.save(model, plain)
         quant_pre_process(str(plain), str(ready), skip_symbolic_shape=True)
+        prepared = onnx.load(ready)
+        widen(prepared.graph)
+        onnx.save(prepared, ready)
         weights = {tensor.name for tensor in model.graph.initializer}
         name = next(value.name for value in model.graph.input if value.name not in weights)
         quantize_static(
