@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 import os
 import resource
@@ -154,10 +155,52 @@ def test_a_lane_knows_no_secrets_has_no_thread_pools_and_no_ear_of_the_service_m
     given = {"NOTIFY_SOCKET": "/x", "WATCHDOG_USEC": "1", "OMP_NUM_THREADS": "8", "OPENBLAS_NUM_THREADS": "8"}
     given |= {"TOKEN": "secret", "AWS_SECRET_ACCESS_KEY": "secret", **needed}
     environment = lane_environment(given)
+    tunables = environment.pop("GLIBC_TUNABLES").split(":")
+    assert tunables[-1] == needed.pop("GLIBC_TUNABLES")
     pools = {name: value for name, value in environment.items() if name.endswith("_NUM_THREADS")}
     assert len(pools) == 4
     assert set(pools.values()) == {"1"}
     assert environment == {**needed, "PYTHONDONTWRITEBYTECODE": "1", **pools}
+
+
+@pytest.mark.parametrize("given", [{}, {"GLIBC_TUNABLES": ""}, {"GLIBC_TUNABLES": "glibc.malloc.trim_threshold=9"}])
+def test_how_a_lane_gets_memory_is_set_and_the_users_word_is_the_last(given: dict[str, str]) -> None:
+    """Large pages, and what one picture took kept for the next; what the user has set comes after it, and counts."""
+    *ours, last = lane_environment(given)["GLIBC_TUNABLES"].split(":")
+    assert ours[0] == "glibc.malloc.hugetlb=1"
+    own = given.get("GLIBC_TUNABLES") or "glibc.malloc.trim_threshold=134217728"
+    assert last == own
+
+
+KEEPS = """
+import ctypes, os, sys
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+libc.free.argtypes = [ctypes.c_void_p]
+libc.memset.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+before = resident()
+for size, number in ((16, 6), (48, 2)):
+    blocks = [libc.malloc(size * 2**20) for _ in range(number)]
+    for block in blocks:
+        libc.memset(block, 1, size * 2**20)
+    for block in blocks:
+        libc.free(block)
+    os.write(int(sys.argv[1]), f"{(resident() - before) // 2**20} ".encode())
+"""
+"""Takes 96 MiB in blocks as Pillow's are, gives them back, then 96 more in two; tells what it holds afterwards."""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "gnu_get_libc_version"), reason="it is glibc that is told")
+def test_a_lane_keeps_what_a_picture_took_and_gives_back_what_is_larger() -> None:
+    """What 12 megapixels take stays for the next picture; blocks of more than 32 MiB are gone at once."""
+    lane = started(KEEPS)
+    assert lane.wait_or_kill(20) == "ended with status 0"
+    told = lane.channel.fileno()
+    assert [int(word) for word in os.read(told, 100).split()[:1]] == [pytest.approx(96, abs=8)]
+    assert int(os.read(told, 100)) == pytest.approx(96, abs=8)
+    lane.channel.close()
 
 
 def test_the_kernels_count_of_memory_kills_is_a_number() -> None:

@@ -67,6 +67,19 @@ _DRIVERS = (
 _THREAD_POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "MKL_NUM_THREADS")
 """What numpy's libraries of linear algebra ask, each its own first."""
 
+_ALLOCATION = (
+    "glibc.malloc.hugetlb=1",
+    f"glibc.malloc.mmap_threshold={32 * 2**20}",
+    f"glibc.malloc.trim_threshold={128 * 2**20}",
+)
+"""How the C library gets its memory. Tunables of glibc: others pass them over, and it those it does not know.
+
+Large pages, where the system leaves programs the choice: U-2-Netp's run takes 2 % less so, its int8 variant's 5 %.
+And what a picture took is kept for the next, up to 128 MiB, which photos of 12 megapixels need. By itself glibc comes
+to 64, and each of the 68,000 pages 32 photos took anew cost a fault and cold caches: 0.24 of 3.2 s beside the model.
+Blocks of over 32 MiB go back at once, as they come to by themselves.
+"""
+
 _THREADS = 20
 
 
@@ -207,6 +220,8 @@ def lane_environment(environment: Mapping[str, str]) -> dict[str, str]:
     and a thread that starts with a library would stay outside the cage.
     """
     kept = {name: value for name, value in environment.items() if name in _PASSED_ON or name.startswith(_FAMILIES)}
+    tunables = (*_ALLOCATION, *filter(None, [kept.get("GLIBC_TUNABLES")]))  # of two of a name the last one counts
+    kept["GLIBC_TUNABLES"] = ":".join(tunables)
     return kept | dict.fromkeys(_THREAD_POOLS, "1") | {"PYTHONDONTWRITEBYTECODE": "1"}
 
 
