@@ -117,6 +117,19 @@ def test_a_network_becomes_int8(opset: int, folder: Path, tmp_path: Path) -> Non
     assert 0.0 < worth.mean < worth.p99 < 25.0
 
 
+def test_convolutions_of_few_channels_are_made_wide(folder: Path, tmp_path: Path) -> None:
+    """No convolution keeps a bias in floats, which would keep all of it in floats; those of few channels have 16."""
+    quantise(chosen(tmp_path, u2net(32)), photos_in(folder), draft := tmp_path / "draft.onnx")
+    graph = onnx.load(draft).graph
+    made = {name: node for node in graph.node for name in node.output}
+    kernels = {tensor.name: [*tensor.dims[:1]] for tensor in graph.initializer}
+    convolutions = [node for node in graph.node if node.op_type == "Conv"]
+    unpacked = [made[name] for node in convolutions for name in node.input[1:]]
+    assert {node.op_type for node in unpacked} == {"DequantizeLinear"}
+    widths = [kernels[made[node.input[1]].input[0]] for node in convolutions]
+    assert sorted(widths) == [[1], *[[16]] * (len(widths) - 1)]  # the last of all looks at one pixel at a time
+
+
 def test_what_onnxruntime_mutters_is_not_told(folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A graph with weights it cannot take by channel is quantised without a word on the terminal."""
     caplog.set_level(logging.WARNING)
