@@ -10,6 +10,7 @@ import pytest
 
 from bgrd.journal.journal import Journal
 from tests.houses.journals import Clock
+from tests.houses.works import Works
 
 
 @pytest.fixture
@@ -23,3 +24,11 @@ def journal(tmp_path: Path, clock: Clock) -> Iterator[Journal]:
     """Give an empty journal."""
     with contextlib.closing(Journal(tmp_path / "journal.db", clock=clock)) as opened:
         yield opened
+
+
+@pytest.fixture
+def works(tmp_path: Path) -> Iterator[Works]:
+    """Give a works and close it."""
+    made = Works(tmp_path)
+    yield made
+    made.close()
