@@ -10,6 +10,7 @@ import pytest
 
 from bgrd.journal.journal import Journal
 from tests.houses.journals import Clock
+from tests.houses.pools import Bench
 from tests.houses.works import Works
 
 
@@ -30,5 +31,13 @@ def journal(tmp_path: Path, clock: Clock) -> Iterator[Journal]:
 def works(tmp_path: Path) -> Iterator[Works]:
     """Give a works and close it."""
     made = Works(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    """Give a pool of null lanes on a bench and end its lanes."""
+    made = Bench(tmp_path)
     yield made
     made.close()

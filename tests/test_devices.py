@@ -20,9 +20,9 @@ from bgrd.engine.slot import LOOK_SECONDS
 from bgrd.engine.wire import Work
 from bgrd.errors import CrashFault, DeviceFault, MemoryFault, ModelFault, UnknownFault
 from bgrd.job import ModelChoice, Recipe
+from tests.houses.pools import Bench
 from tests.houses.ties import POISONED_DEVICE, SIDE
 from tests.pictures.making import encoded, model, noise
-from tests.test_pool import Bench
 
 LIMITS = Limits(
     lanes=3,

@@ -25,9 +25,9 @@ from bgrd.errors import FolderUnavailable, ModelFault, StateError
 from bgrd.job import ModelChoice, State, version_of
 from bgrd.journal.journal import Journal
 from tests.houses.inboxes import Heard
+from tests.houses.pools import LIMITS, start_null_lane
 from tests.houses.workshop import Workshop
 from tests.kernel.processes import open_files
-from tests.test_pool import LIMITS, start_null_lane
 
 PATIENCE_SECONDS = 20.0
 

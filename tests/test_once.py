@@ -19,10 +19,10 @@ from bgrd.job import ModelChoice, Recipe
 from bgrd.models.store import find
 from bgrd.once import Once, Outcome, Task, left_out, tasks_of
 from bgrd.product import Product
+from tests.houses.pools import LIMITS, start_null_lane
 from tests.houses.ties import POISONED_DEVICE, SIDE
 from tests.kernel.processes import open_files
 from tests.pictures.making import corners, encoded, model, noise
-from tests.test_pool import LIMITS, start_null_lane
 
 JPEG = encoded(corners(), "JPEG")
 

@@ -15,8 +15,8 @@ from bgrd.engine.process import LaneProcess
 from bgrd.engine.starter import Starter, Starters
 from bgrd.engine.wire import Hello
 from tests.houses.inboxes import until
+from tests.houses.pools import start_null_lane
 from tests.kernel.processes import children, command, open_files, threadless
-from tests.test_pool import start_null_lane
 
 
 def end(process: LaneProcess) -> None:
