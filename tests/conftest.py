@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bgrd.journal.journal import Journal
+from tests.houses.engines import Engine
 from tests.houses.journals import Clock
-from tests.houses.pools import Bench
+from tests.houses.pools import LIMITS, Bench
 from tests.houses.works import Works
 
 
@@ -39,5 +41,21 @@ def works(tmp_path: Path) -> Iterator[Works]:
 def bench(tmp_path: Path) -> Iterator[Bench]:
     """Give a pool of null lanes on a bench and end its lanes."""
     made = Bench(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    """Give an engine with two lanes."""
+    made = Engine(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def single(tmp_path: Path) -> Iterator[Engine]:
+    """Give an engine with one lane: its order of work is the order of claims."""
+    made = Engine(tmp_path, replace(LIMITS, lanes=1))
     yield made
     made.close()
