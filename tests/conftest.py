@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from bgrd.journal.journal import Journal
 from tests.houses.engines import Engine
+from tests.houses.file_server import FileServer
 from tests.houses.journals import Clock
 from tests.houses.pools import LIMITS, Bench
 from tests.houses.works import Works
@@ -59,3 +61,38 @@ def single(tmp_path: Path) -> Iterator[Engine]:
     made = Engine(tmp_path, replace(LIMITS, lanes=1))
     yield made
     made.close()
+
+
+@pytest.fixture
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask straight, whatever the machine says."""
+    for name in list(os.environ):
+        if name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def server() -> Iterator[FileServer]:
+    """Give a server at work."""
+    with FileServer() as serving:
+        yield serving
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a user of its own, with an empty home."""
+    for name in [name for name in os.environ if name.startswith(("XDG_", "HF_", "BGRD_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("COLUMNS", "200")
+    (tmp_path / "home").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def state(home: Path) -> Path:
+    """Give the state directory, made."""
+    path = home / ".local/state/bgrd"
+    path.mkdir(parents=True)
+    return path
