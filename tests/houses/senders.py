@@ -12,12 +12,10 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from tests.houses.sent_trees import Sender, copied_tree, moved_tree, packed
 from tests.pictures.scenes import phone_photo
 
 __all__ = ["LONG_SENDERS", "SENDERS", "TWICE", "Sender", "missing_for", "replaced_by"]
-
-Sender = Callable[[bytes, Path, Path], None]
-"""Puts `data` to the place below the inbox; its third argument is a directory on the inbox's file system."""
 
 STALL_SECONDS = 2.5
 _MEMORY = Path("/dev/shm")
@@ -223,35 +221,6 @@ def _syncthing(data: bytes, place: Path, aside: Path) -> None:
     hidden.rename(place)
 
 
-def _tree(data: bytes, place: Path, aside: Path) -> None:
-    """Move a directory in that holds the picture two levels down."""
-    tree = aside / place.name
-    (tree / "one/two").mkdir(parents=True)
-    (tree / "one/two/in tree.jpg").write_bytes(data)
-    tree.rename(place)
-
-
-def _copied_tree(data: bytes, place: Path, aside: Path) -> None:
-    """Copy such a directory in."""
-    tree = aside / place.name
-    (tree / "one/two").mkdir(parents=True)
-    (tree / "one/two/in tree.jpg").write_bytes(data)
-    shutil.copytree(tree, place)
-
-
-def _packed(*words: str, unpack: tuple[str, ...]) -> Sender:
-    """Unpack an archive that holds such a directory into the inbox."""
-
-    def send(data: bytes, place: Path, aside: Path) -> None:
-        (aside / "one/two").mkdir(parents=True)
-        (aside / "one/two/in tree.jpg").write_bytes(data)
-        subprocess.run([*words, "packed", "one"], cwd=aside, check=True, capture_output=True)
-        place.mkdir()
-        subprocess.run([*unpack, aside / "packed"], cwd=place, check=True, capture_output=True)
-
-    return send
-
-
 SENDERS: dict[str, Sender] = {
     "cp": _command("cp"),
     "cp -p": _command("cp", "-p"),
@@ -284,10 +253,10 @@ SENDERS: dict[str, Sender] = {
     "saved over": _saved_over,
     "saved with backup": _saved_with_backup,
     "silly rename": _silly,
-    "tree moved in": _tree,
-    "tree copied in": _copied_tree,
-    "tree of a zip": _packed("zip", "-qr", unpack=("unzip", "-q")),
-    "tree of a tar": _packed("tar", "-cf", unpack=("tar", "-xf")),
+    "tree moved in": moved_tree,
+    "tree copied in": copied_tree,
+    "tree of a zip": packed("zip", "-qr", unpack=("unzip", "-q")),
+    "tree of a tar": packed("tar", "-cf", unpack=("tar", "-xf")),
 }
 
 LONG_SENDERS: dict[str, Sender] = {"very slow writer": partial(_slow, seconds=20.0)}
