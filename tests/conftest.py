@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +13,14 @@ from pathlib import Path
 import pytest
 
 from bgrd.journal.journal import Journal
+from tests.houses.ears import Ear
 from tests.houses.engines import Engine
 from tests.houses.file_server import FileServer
 from tests.houses.journals import Clock
 from tests.houses.pools import LIMITS, Bench
+from tests.houses.sources import World
 from tests.houses.works import Works
+from tests.houses.workshop import Workshop
 
 
 @pytest.fixture
@@ -96,3 +101,51 @@ def state(home: Path) -> Path:
     path = home / ".local/state/bgrd"
     path.mkdir(parents=True)
     return path
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Workshop]:
+    """Give a workshop and close its journal."""
+    made = Workshop(tmp_path)
+    yield made
+    made.journal.close()
+
+
+@pytest.fixture
+def inbox(tmp_path: Path) -> Path:
+    """Make an empty inbox."""
+    (tmp_path / "in").mkdir()
+    return tmp_path / "in"
+
+
+@pytest.fixture
+def ear(inbox: Path) -> Iterator[Ear]:
+    """Listen to an empty inbox."""
+    ear = Ear(inbox)
+    ear.watch.start()
+    yield ear
+    ear.watch.stop()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """Give a world on one file system."""
+    return World(inbox=tmp_path / "inbox", archive=tmp_path / "archive")
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Iterator[Path]:
+    """Give an empty directory on another file system than tmp_path."""
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("needs /dev/shm as another file system")
+    directory = Path(tempfile.mkdtemp(dir=memory))
+    yield directory
+    shutil.rmtree(directory)
+
+
+@pytest.fixture(params=["near", "far"])
+def either(request: pytest.FixtureRequest, tmp_path: Path) -> World:
+    """Give a world whose archive is on the same, then on another file system."""
+    root = tmp_path if request.param == "near" else request.getfixturevalue("elsewhere")
+    return World(inbox=tmp_path / "inbox", archive=root / "archive")
