@@ -6,8 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,17 +70,6 @@ class Record:
         inside = [call for call in self.all(pattern) if first.ended < call.begun and call.ended < second.begun]
         assert inside, f"no {pattern} between {first.text} and {second.text}"
         return inside[0]
-
-
-@pytest.fixture
-def elsewhere(tmp_path: Path) -> Iterator[Path]:
-    """Give an empty directory on another file system than tmp_path."""
-    memory = Path("/dev/shm")
-    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
-        pytest.skip("needs /dev/shm as another file system")
-    directory = Path(tempfile.mkdtemp(dir=memory))
-    yield directory
-    shutil.rmtree(directory)
 
 
 def recorded(house: House, settings: str) -> Record:

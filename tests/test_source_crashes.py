@@ -6,8 +6,6 @@ import errno
 import hashlib
 import os
 import shutil
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,17 +16,6 @@ from bgrd.errors import FileFault, FolderFault
 from bgrd.job import Policy
 from tests.houses.sources import PICTURE, World, answering
 from tests.kernel.kernels import How, Kernel, Killed
-
-
-@pytest.fixture
-def elsewhere(tmp_path: Path) -> Iterator[Path]:
-    """Give an empty directory on another file system than tmp_path."""
-    memory = Path("/dev/shm")
-    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
-        pytest.skip("needs /dev/shm as another file system")
-    directory = Path(tempfile.mkdtemp(dir=memory))
-    yield directory
-    shutil.rmtree(directory)
 
 
 def _crashed(world: World, policy: Policy, kernel: Kernel, *, opened: bool) -> Applied | FolderFault | FileFault | None:
