@@ -92,6 +92,9 @@ OWNERS = {
 }
 """The only modules that may import a heavy library."""
 
+GROWN = {f"tests/test_{name}.py" for name in ("device", "devices", "lane", "walker")}
+"""What is longer than it should be and not yet split; nothing is added here, and what is split goes."""
+
 MODELS = (ROOT / "models" / "__init__.py").read_text()
 
 PIXELS = {"PIL", "isal", "numpy", "pillow_heif", "onnxruntime"}
@@ -204,6 +207,8 @@ def test_each_face_is_declared_sorted_and_true(name: str) -> None:
 
 
 def test_files_stay_small() -> None:
-    """No source file is longer than 300 lines."""
-    long = {name: lines for name, path in modules().items() if (lines := len(path.read_text().splitlines())) > 300}
-    assert not long
+    """No source file is longer than 300 lines, of the benchmarks and the tests neither, but for those of the table."""
+    places = [path for room in ("bench", "bgrd", "tests") for path in (ROOT.parent / room).rglob("*.py")]
+    lengths = {str(path.relative_to(ROOT.parent)): len(path.read_text().splitlines()) for path in places}
+    assert lengths
+    assert {name for name, lines in lengths.items() if lines > 300} == GROWN
