@@ -77,9 +77,10 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def server() -> Iterator[FileServer]:
-    """Give a server at work."""
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
+    """Give a server at work, which stands for the hub too."""
     with FileServer() as serving:
+        monkeypatch.setenv("HF_ENDPOINT", serving.url(""))
         yield serving
 
 

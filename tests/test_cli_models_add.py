@@ -26,13 +26,6 @@ def home(home: Path, no_proxy: None, capsys: pytest.CaptureFixture[str]) -> Home
 
 
 @pytest.fixture
-def server(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> FileServer:
-    """Give a server that stands for the hub, and for a mirror at /mirror/."""
-    monkeypatch.setenv("HF_ENDPOINT", server.url(""))
-    return server
-
-
-@pytest.fixture
 def tiny(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> Row:
     """Give a small model of the catalogue, published with a checksum at /tiny.onnx."""
     return published(server, monkeypatch)

@@ -29,6 +29,7 @@ from tests.houses.damaged import (
     head,
     kept,
     killed,
+    laid,
     page_of,
     some_bytes,
     some_page,
@@ -48,10 +49,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 @pytest.fixture
 def path(tmp_path: Path, sound: bytes) -> Path:
     """Give a sound journal."""
-    path = tmp_path / "state/journal.db"
-    path.parent.mkdir()
-    path.write_bytes(sound)
-    return path
+    return laid(tmp_path, sound)
 
 
 def counted(path: Path) -> dict[str, int]:

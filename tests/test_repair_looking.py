@@ -16,7 +16,7 @@ from bgrd.job import Version
 from bgrd.journal.journal import Journal
 from bgrd.journal.ledger import MIGRATIONS
 from bgrd.journal.repair import repair, verify
-from tests.houses.damaged import JOBS, change, files, kept, killed, sound_journal
+from tests.houses.damaged import JOBS, change, files, kept, killed, laid, sound_journal
 
 
 @pytest.fixture(scope="module")
@@ -28,10 +28,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 @pytest.fixture
 def path(tmp_path: Path, sound: bytes) -> Path:
     """Give a sound journal."""
-    path = tmp_path / "state/journal.db"
-    path.parent.mkdir()
-    path.write_bytes(sound)
-    return path
+    return laid(tmp_path, sound)
 
 
 @pytest.mark.parametrize("damage", [False, True], ids=["sound", "damaged"])

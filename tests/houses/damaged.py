@@ -26,6 +26,7 @@ __all__ = [
     "head",
     "kept",
     "killed",
+    "laid",
     "name",
     "page_of",
     "some_bytes",
@@ -64,6 +65,14 @@ def path(tmp_path: Path, sound: bytes) -> Path:
     path = tmp_path / "state/journal.db"
     path.parent.mkdir()
     path.write_bytes(sound)
+    return path
+
+
+def laid(directory: Path, data: bytes) -> Path:
+    """Lay the bytes of a journal where a state directory has it; gives its path."""
+    path = directory / "state/journal.db"
+    path.parent.mkdir()
+    path.write_bytes(data)
     return path
 
 
