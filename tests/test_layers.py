@@ -50,7 +50,7 @@ delivery.replace | imaging.compose | imaging.encode
 imaging.ground | imaging.matte | imaging.prepare | imaging.refine | imaging.strips | imaging.tiff
 imaging.deep
 engine.loading | engine.niceness | intake.attended | intake.guard | intake.lease
-config.settings | delivery.beneath | delivery.ladder | engine.events | engine.listener | engine.process
+config.settings | delivery.beneath | delivery.ladder | engine.birth | engine.events | engine.listener | engine.process
 engine.supply | imaging.frame | imaging.shadow | models.several
 config.delivery | config.edge | config.intake | config.output | engine.verdict | imaging.damage | models.session
 engine.region | imaging.foreground

@@ -16,7 +16,7 @@ from bgrd.engine.starter import Starter, Starters
 from bgrd.engine.wire import Hello
 from tests.houses.inboxes import until
 from tests.houses.pools import start_null_lane
-from tests.kernel.processes import children, command, open_files, threadless
+from tests.kernel.processes import children, command, open_files, signals, threadless
 
 
 def end(process: LaneProcess) -> None:
@@ -58,21 +58,15 @@ def test_what_is_opened_later_is_not_passed_on(tmp_path: Path) -> None:
     starter.close()
 
 
-def blocked(task: Path) -> int:
-    """Give the signals a thread takes none of, as the kernel's bits."""
-    return int((task / "status").read_text().partition("SigBlk:")[2].split()[0], 16)
-
-
 def test_signals_are_taken_elsewhere() -> None:
     """Python tells the main loop of a signal through a descriptor, which this thread lacks; a lane takes them again."""
     before = set(Path("/proc/self/task").iterdir())
     starter = Starter()
     (thread,) = set(Path("/proc/self/task").iterdir()) - before
-    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
-        assert blocked(thread) >> (number - 1) & 1
+    assert {signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGCHLD} <= signals(int(thread.name), "SigBlk")
     lane = starter.start()
     lane.channel.receive()
-    assert blocked(Path(f"/proc/{lane.pid}")) == 0
+    assert not signals(lane.pid, "SigBlk")
     lane.channel.close()
     assert lane.child.wait(20) == 0
     starter.close()

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import sys
 import threading
 import time
@@ -22,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bgrd.engine.batch import together
+from bgrd.engine.birth import born, silence
 from bgrd.engine.cage import enter_loosely
 from bgrd.engine.caller import Asked, Caller, Nonsense
 from bgrd.engine.gauge import Gauge
@@ -30,7 +30,6 @@ from bgrd.engine.request import Client, Ready
 from bgrd.engine.slate import Slate
 from bgrd.engine.wire import Channel, Faulted, Load, Loaded, WireError, close_all
 from bgrd.errors import Fault, MemoryFault, ModelFault, UnknownFault
-from bgrd.kernel import die_with_parent
 from bgrd.models.providers import CAGED
 from bgrd.models.session import Session
 from bgrd.models.several import several
@@ -253,19 +252,10 @@ def _serve(channel: Channel, gauge: Gauge) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the process: SOCKET is an inherited descriptor, PARENT the pid that must still be our parent."""
-    descriptor, parent = int(arguments[0]), int(arguments[1])
-    die_with_parent(signal.SIGKILL)
-    if os.getppid() != parent:
-        return os.EX_OK  # it died before the kernel was told
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # the thread that starts it takes no signals
-    channel = Channel.adopt(descriptor)
-    silent = os.open(os.devnull, os.O_RDWR)
-    for stream in range(2):  # no picture has a say here, so what a driver complains of, or Python, may be seen
-        os.dup2(silent, stream)
-    os.close(silent)
+    """Run the process."""
+    if (channel := born(arguments)) is None:
+        return os.EX_OK
+    silence(range(2))  # no picture has a say here, so what a driver complains of, or Python, may be seen
     with Gauge() as gauge:
         _serve(channel, gauge)
     # Not the interpreter's end, which would wait for a run, or trip over one.

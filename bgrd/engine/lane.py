@@ -12,13 +12,13 @@ import contextlib
 import errno
 import hashlib
 import os
-import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from io import BufferedRandom
 
 from bgrd.delivery.beneath import PLACES_OWN, unusable
+from bgrd.engine.birth import born, silence
 from bgrd.engine.cage import Cage, enter
 from bgrd.engine.gauge import Gauge
 from bgrd.engine.pipeline import Report, begin, complete, preload
@@ -28,7 +28,7 @@ from bgrd.engine.wire import Answer, Aside, Channel, Drop, Faulted, Finished, Ha
 from bgrd.errors import ChangedFault, Fault, FileFault, FolderFault, InputFault, MemoryFault, UnknownFault
 from bgrd.imaging.verify import verify
 from bgrd.job import Recipe
-from bgrd.kernel import die_with_parent, first_hole
+from bgrd.kernel import first_hole
 from bgrd.product import Product
 from bgrd.steps import passed
 
@@ -260,23 +260,13 @@ def _outbox_faults() -> Iterator[None]:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the lane: SOCKET is an inherited descriptor, PARENT the pid that must still be our parent."""
-    descriptor, parent = int(arguments[0]), int(arguments[1])
-    die_with_parent(signal.SIGKILL)
-    if os.getppid() != parent:
-        return os.EX_OK  # it died before the kernel was told
-    # A terminal's signals are the parent's to answer; the process group is our own, this is for those sent by hand.
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # the thread that starts lanes takes no signals
-    channel = Channel.adopt(descriptor)
+    """Run the lane."""
+    if (channel := born(arguments)) is None:
+        return os.EX_OK
     preload()
     # Image libraries write what they think of broken files to standard error from C, past every log: not into ours.
     # From here on a lane has nothing to say but to its parent.
-    silent = os.open(os.devnull, os.O_RDWR)
-    for stream in range(3):
-        os.dup2(silent, stream)
-    os.close(silent)
+    silence(range(3))
     with Gauge() as gauge, contextlib.suppress(ConnectionError):
         Lane(channel, cage=enter(), gauge=gauge).serve()
     return os.EX_OK

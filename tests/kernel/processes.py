@@ -5,13 +5,26 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+import signal
 import threading
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-__all__ = ["MARK", "begun", "bound", "carries", "children", "command", "everyone", "letter", "open_files", "threadless"]
+__all__ = [
+    "MARK",
+    "begun",
+    "bound",
+    "carries",
+    "children",
+    "command",
+    "everyone",
+    "letter",
+    "open_files",
+    "signals",
+    "threadless",
+]
 
 MARK = "PYTHON_HOUSE_OF_THE_TEST"
 """Of the family of variables that a lane inherits."""
@@ -45,6 +58,12 @@ def letter(pid: int) -> str:
 def children(pid: int) -> list[int]:
     """Give the ids of a process's living children."""
     return [child for child in everyone() if _fields(child)[1:2] == [str(pid)]]
+
+
+def signals(pid: int, kind: str) -> set[int]:
+    """Give the signals a process blocks (`SigBlk`) or ignores (`SigIgn`)."""
+    bits = int(Path(f"/proc/{pid}/status").read_text().partition(f"{kind}:")[2].split()[0], 16)
+    return {number for number in signal.valid_signals() if bits >> (number - 1) & 1}
 
 
 def threadless(monkeypatch: pytest.MonkeyPatch, name: str = "") -> None:
