@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -109,6 +111,15 @@ def test_any_value_in_any_place_is_read_or_passed_over(
     for figures in recall(directory, "here").models.values():
         assert figures.size >= 0 <= figures.resident_bytes
         assert figures.best is None or min(figures.best) >= 1
+
+
+def test_of_several_who_note_at_once_nobody_is_forgotten(tmp_path: Path) -> None:
+    """A daemon at its end, the next one and `bgrd bench`: what each of them learnt is there, and nothing beside it."""
+    with ThreadPoolExecutor(4) as pool:
+        for _note in range(40):
+            pool.submit(noted, tmp_path, "here", lambda known: known.worked(pictures=1, picture_bytes=1))
+    assert recall(tmp_path, "here").pictures == 40
+    assert sorted(os.listdir(tmp_path)) == [".machine.json.lock", "machine.json"]
 
 
 def test_where_nothing_can_be_written_nothing_fails(tmp_path: Path) -> None:

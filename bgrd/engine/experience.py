@@ -17,12 +17,13 @@ from platform import machine
 from typing import Any
 
 from bgrd import __version__
-from bgrd.models.partial import write_whole
+from bgrd.models.partial import locked, write_whole
 from bgrd.question import ask
 
 __all__ = ["FEW_PICTURES", "Experience", "Figures", "identity", "noted", "recall"]
 
 _NAME = "machine.json"
+_LOCK = ".machine.json.lock"
 _RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino")
 _MOST_MODELS = 64
 _MOST = 2**63
@@ -98,10 +99,39 @@ def identity(processors: int, *, root: Path = Path("/")) -> str:
 
 def recall(directory: Path, machine_now: str) -> Experience:
     """Read what was remembered; nothing where there is none, it is damaged, or was measured elsewhere."""
-    empty = Experience(machine=machine_now)
     path = directory / _NAME
     try:
-        told = json.loads(ask(path, path.read_bytes))
+        return ask(path, partial(_read, path, machine_now))
+    except OSError:
+        return Experience(machine=machine_now)
+
+
+def noted(directory: Path, machine_now: str, what: Callable[[Experience], Experience]) -> Experience:
+    """Change what is remembered, and give it; where it cannot be written it is measured again some other time.
+
+    A daemon and `bgrd bench` may do so at once: what the one has written the other keeps.
+    """
+    try:
+        return ask(directory / _NAME, partial(_change, directory, machine_now, what))
+    except OSError:
+        return what(recall(directory, machine_now))
+
+
+def _change(directory: Path, machine_now: str, what: Callable[[Experience], Experience]) -> Experience:
+    """Read, change and write, while nobody else does. Raises OSError."""
+    path = directory / _NAME
+    with locked(directory / _LOCK):
+        changed = what(_read(path, machine_now))
+        models = [asdict(each) for each in changed.models.values()]
+        data = json.dumps({**asdict(changed), "models": models}, indent=1).encode() + b"\n"
+        write_whole(path, data, mode=0o600)
+    return changed
+
+
+def _read(path: Path, machine_now: str) -> Experience:
+    empty = Experience(machine=machine_now)
+    try:
+        told = json.loads(path.read_bytes())
         if told["machine"] != machine_now:
             return empty
         models = {str(each["sha256"]): _figures(each) for each in told["models"]}
@@ -109,20 +139,6 @@ def recall(directory: Path, machine_now: str) -> Experience:
     except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
         return empty
     return Experience(machine=machine_now, models=models, pictures=pictures, picture_bytes=picture_bytes)
-
-
-def noted(directory: Path, machine_now: str, what: Callable[[Experience], Experience]) -> Experience:
-    """Change what is remembered, and give it; where it cannot be written it is measured again some other time.
-
-    What another bgrd wrote in between is kept, but for the moment of writing itself.
-    """
-    changed = what(recall(directory, machine_now))
-    models = [asdict(each) for each in changed.models.values()]
-    data = json.dumps({**asdict(changed), "models": models}, indent=1).encode() + b"\n"
-    path = directory / _NAME
-    with suppress(OSError):
-        ask(path, partial(write_whole, path, data, mode=0o600))
-    return changed
 
 
 def _figures(told: Mapping[str, Any]) -> Figures:

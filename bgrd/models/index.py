@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bgrd.errors import CannotCreateError, ModelFault
-from bgrd.models.partial import lock, write_whole
+from bgrd.models.partial import locked, write_whole
 
 __all__ = ["Entry", "change", "note_speeds", "read", "speeds"]
 
@@ -112,12 +112,8 @@ def _write(path: Path, values: Mapping[str, Any]) -> None:
 @contextmanager
 def _locked(directory: Path) -> Iterator[None]:
     directory.mkdir(parents=True, exist_ok=True)
-    fd = os.open(directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        lock(fd, wait=True)
+    with locked(directory / _LOCK):
         yield
-    finally:
-        os.close(fd)
 
 
 @contextmanager

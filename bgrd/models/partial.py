@@ -11,7 +11,8 @@ import fcntl
 import hashlib
 import json
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import NoReturn, Self
 
 from bgrd.errors import BusyError, CannotCreateError
 
-__all__ = ["Digest", "Origin", "Partial", "digest", "leftovers", "lock", "write_whole"]
+__all__ = ["Digest", "Origin", "Partial", "digest", "leftovers", "lock", "locked", "write_whole"]
 
 _BLOCK_BYTES = 1 << 16
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -217,6 +218,17 @@ def lock(fd: int, *, wait: bool) -> None:
             raise
 
 
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold this lock file, made where it is missing, while the block lasts; wait for whoever has it. Raises OSError."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        lock(fd, wait=True)
+        yield
+    finally:
+        os.close(fd)
+
+
 def digest(path: Path) -> Digest:
     """Read a file's checksums. Raises OSError."""
     sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
@@ -229,7 +241,10 @@ def digest(path: Path) -> Digest:
 
 
 def write_whole(path: Path, data: bytes, *, mode: int = 0o666) -> None:
-    """Write a small file durably and in one step, replacing what has its name; one at a time. Raises OSError."""
+    """Write a small file durably and in one step, replacing what has its name. Raises OSError.
+
+    One at a time: who may not be the only one holds a lock, see `locked`.
+    """
     aside = path.with_name(f".{path.name}.new")
     aside.unlink(missing_ok=True)  # of one who was killed here
     try:
