@@ -43,6 +43,7 @@ class Crew:
     def turn(self, lessons: Lessons) -> None:
         """Go on by other settings; what the pictures took so far is written down first."""
         self.lessons.write()
+        lessons.follow(self.lessons)
         self.lessons, self.pool.limits = lessons, lessons.limits
 
     def close(self) -> None:

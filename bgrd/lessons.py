@@ -58,6 +58,16 @@ class Lessons:
             if self._pictures >= _PATIENCE_PICTURES:
                 self.write()
 
+    def follow(self, before: Lessons) -> None:
+        """Go on from what was learnt under other settings: lanes stay warm over a reload, and do not load again.
+
+        Of a model whose file is another now, or that is held elsewhere, nothing is taken over: it will be loaded.
+        """
+        for name, resident_bytes in before._resident.items() if before.limits.shared == self.limits.shared else ():
+            if self._models.get(name) == before._models[name]:
+                self._resident.setdefault(name, resident_bytes)
+        self._changed = self._changed or before._changed
+
     def write(self) -> None:
         """Write down what the pictures took that were worked on since."""
         pictures, self._pictures = self._pictures, 0

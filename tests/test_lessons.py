@@ -166,6 +166,43 @@ def test_a_reload_forgets_no_picture(plain: Settings) -> None:
     assert (remembered(plain).pictures, remembered(plain).picture_bytes) == (1, 20 * MIB)
 
 
+def test_after_a_reload_the_warm_lanes_count(plain: Settings) -> None:
+    """They load nothing again; what their pictures take is remembered all the same, beside what the model took."""
+    crew = Crew(plain, Mock(), events=Mock(), loop=Mock())
+    crew.lessons.hear("model.loaded", loaded(70 * MIB))
+    crew.turn(Lessons(plain))
+    crew.lessons.hear("job.done", {"model": "own", "peak_bytes": BASE_BYTES + 90 * MIB})
+    crew.turn(Lessons(plain))
+    assert (remembered(plain).pictures, remembered(plain).picture_bytes) == (1, 20 * MIB)
+
+
+def test_after_a_reload_with_another_file_the_model_is_learnt_anew(plain: Settings, tmp_path: Path) -> None:
+    """It is loaded once more, and what the one before took does not stand for it."""
+    crew = Crew(plain, Mock(), events=Mock(), loop=Mock())
+    crew.lessons.hear("model.loaded", loaded(70 * MIB))
+    (tmp_path / "other.onnx").write_bytes(b"x" * 2000)
+    (tmp_path / "config.toml").write_text((tmp_path / "config.toml").read_text().replace("own.onnx", "other.onnx"))
+    crew.turn(Lessons(load(tmp_path / "config.toml", environ={"HOME": str(tmp_path)})))
+    crew.lessons.hear("job.done", {"model": "own", "peak_bytes": BASE_BYTES + 90 * MIB})
+    crew.lessons.hear("model.loaded", loaded(90 * MIB) | {"sha256": "e" * 64})
+    crew.lessons.write()
+    known = remembered(plain)
+    assert (known.pictures, known.models["e" * 64].resident_bytes) == (0, 90 * MIB)
+
+
+def test_what_was_learnt_while_a_reload_waited_is_used(plain: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The new settings are read first; a model that is loaded before they hold is reckoned with after all."""
+    monkeypatch.setattr("os.sched_getaffinity", lambda _pid: set(range(4)))
+    monkeypatch.setattr("bgrd.engine.capacity._quota", lambda _group: None)
+    crew = Crew(plain, Mock(), events=Mock(), loop=Mock())
+    coming = Lessons(plain)
+    crew.lessons.hear("model.loaded", loaded(70 * MIB))
+    crew.turn(coming)
+    pool = PlayedPool(limits=crew.lessons.limits)
+    crew.lessons.apply(cast("Pool", pool), pool.report)
+    assert pool.limits.lanes == 4
+
+
 def test_lanes_that_are_right_stay(plain: Settings) -> None:
     """A model that takes what was reckoned changes nothing."""
     lessons = Lessons(plain)
