@@ -264,6 +264,9 @@ class Once:
     def model_faulted(self, model: str, fault: Fault) -> None:
         """Nothing to do: the job that wanted it gets the fault."""
 
+    def lost(self, process: int, fault: Fault, *, model: str = "") -> None:
+        """Nothing to do: the next job has another."""
+
     def _publish(self, active: _Active) -> Iterator[Path]:
         products = self._recipe.products
         for draft, product in zip(active.drafts, products, strict=True):

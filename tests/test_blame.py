@@ -38,6 +38,12 @@ def test_an_end_is_blamed_on_memory_only_where_the_kernel_killed_for_it() -> Non
     assert isinstance(blame.for_end("died of SIGSEGV", out_of_memory=True), CrashFault)
 
 
+def test_the_end_of_an_idle_process_is_its_own() -> None:
+    """Nothing was worked on, and nothing is said of that."""
+    assert str(blame.for_end("died of SIGSEGV", out_of_memory=False, idle=True)) == "its process died of SIGSEGV"
+    assert str(blame.for_end("was killed", out_of_memory=True, idle=True)) == "the system ran out of memory"
+
+
 @pytest.mark.parametrize("fault", [CrashFault("it took longer"), MemoryFault("it needs more")])
 def test_whatever_happens_while_loading_is_the_models(fault: Fault) -> None:
     """No job is charged for its model, nor run alone for it; the reason stays readable."""

@@ -306,6 +306,27 @@ def test_a_lane_that_is_killed_costs_its_job_alone(bench: Shared) -> None:
     assert bench.device == device
 
 
+def test_one_that_dies_with_nothing_to_do_is_told_once(bench: Shared) -> None:
+    """No job can tell of it: how it ended is said, and the next job has another."""
+    bench.work(GOOD)
+    bench.until(lambda: bench.done(1) and bench.pool.busy == 0)
+    device = bench.device
+    os.kill(device, signal.SIGKILL)
+    bench.until(lambda: bool(bench.told.losses))
+    bench.work(GOOD)
+    bench.until(lambda: bench.done(2))
+    assert bench.told.losses == [(device, "its process was killed", "tiny")]
+    assert bench.device != device
+    assert not bench.told.faults
+
+
+def test_one_that_dies_at_work_is_told_by_its_job(bench: Shared) -> None:
+    """And by nothing else."""
+    job = bench.work(CRASHING)
+    bench.until(lambda: job in bench.told.faults)
+    assert not bench.told.losses
+
+
 def test_it_goes_with_the_last_lane(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once no lane has used it for a few seconds; the next job brings both back."""
     monkeypatch.setenv("PYTHON_GATE", "/")

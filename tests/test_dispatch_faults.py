@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bgrd.errors import CrashFault
 from tests.houses.engines import Engine
 from tests.houses.pools import LIMITS
 
@@ -143,3 +146,24 @@ def test_a_lane_that_cannot_be_started_pauses_the_daemon(engine: Engine) -> None
     engine.ahead_seconds += 6
     engine.until_done(1)
     assert shop.job("a.jpg").attempts == 0
+
+
+def test_a_lane_that_dies_idle_is_told_of(single: Engine) -> None:
+    """With its end, once; the next job has another."""
+    shop = single.folder()
+    shop.drop("a.jpg", b"source")
+    (desk,) = single.serve()
+    single.until_done(1)
+    (pid,) = single.pool.pids
+    os.kill(pid, signal.SIGKILL)
+    single.until(lambda: not single.pool.pids)
+    shop.drop("b.jpg", b"source 2")
+    desk.feed()
+    single.until_done(2)
+    assert single.heard.named("lane.lost") == [{"lane": pid, "reason": "its process was killed"}]
+
+
+def test_the_process_of_a_shared_model_is_told_of_by_its_own_name(engine: Engine) -> None:
+    """Which model it ran, and which process it was."""
+    engine.dispatcher.lost(7, CrashFault("it died"), model="tiny")
+    assert engine.heard.named("model.lost") == [{"model": "tiny", "device": 7, "reason": "it died"}]

@@ -39,6 +39,7 @@ def test_a_picture_put_aside_that_never_ends_costs_its_lane(tmp_path: Path) -> N
     bench.until(lambda: bench.pool.free == 1)
     assert pid not in bench.pool.pids
     assert bench.told.faults == {}
+    assert bench.told.losses == [(pid, "it took longer than 0.5 seconds", "")]
     bench.close()
 
 
@@ -128,3 +129,15 @@ def test_a_lane_that_cannot_be_started_is_the_daemons_fault(tmp_path: Path) -> N
     with pytest.raises(DaemonFault, match="cannot be started"):
         bench.submit(b"x")
     bench.close()
+
+
+def test_a_lane_that_dies_with_nothing_to_do_is_told_once(bench: Bench) -> None:
+    """No job can tell of it: how it ended is said, and the next job has another."""
+    bench.submit(b"x")
+    bench.until(lambda: bool(bench.told.finished_jobs))
+    (pid,) = bench.pool.pids
+    os.kill(pid, signal.SIGSEGV)
+    bench.until(lambda: bool(bench.told.losses))
+    bench.submit(b"crash")
+    bench.until(lambda: bool(bench.told.faults))
+    assert bench.told.losses == [(pid, "its process died of SIGSEGV", "")]

@@ -49,19 +49,24 @@ def with_limit(fault: MemoryFault, *, limit_bytes: int) -> MemoryFault:
     return MemoryFault(f"{str(fault).rstrip('.')}; the limit is {limit_bytes // 2**20} MiB")
 
 
-def for_end(status: str, *, out_of_memory: bool) -> Fault:
-    """Blame memory where the kernel ended a process for it meanwhile, else the job; `status` says how it ended."""
+def for_end(status: str, *, out_of_memory: bool, idle: bool = False) -> Fault:
+    """Blame memory where the kernel ended a process for it meanwhile, else the job; `status` says how it ended.
+
+    Of a process that was `idle` it is told as its own affair.
+    """
     if out_of_memory and status == "was killed":
-        return MemoryFault("the system ran out of memory while it was worked on")
+        return MemoryFault("the system ran out of memory" + (" while it was worked on" if not idle else ""))
+    if idle:
+        return CrashFault(f"its process {status}")
     if status == "died of SIGXCPU":
         return CrashFault("it took more processor time than a picture may")
     return CrashFault(f"the process working on it {status}")
 
 
-def for_death(process: LaneProcess, *, oom_kills: int) -> Fault:
+def for_death(process: LaneProcess, *, oom_kills: int, idle: bool = False) -> Fault:
     """Find out why a process's socket ended; `oom_kills` is what the kernel had killed for memory when it began."""
     status = process.wait_or_kill(BURY_SECONDS)
-    return for_end(status, out_of_memory=kernel_oom_kills() > oom_kills)
+    return for_end(status, out_of_memory=kernel_oom_kills() > oom_kills, idle=idle)
 
 
 def while_loading(model: str, fault: Fault) -> Fault:

@@ -16,6 +16,7 @@ from dataclasses import replace
 
 from bgrd.engine import blame
 from bgrd.engine.capacity import Limits
+from bgrd.engine.listener import PoolEvents
 from bgrd.engine.process import BURY_SECONDS, LaneProcess, Leaving, kernel_oom_kills, start_device
 from bgrd.engine.request import Client
 from bgrd.engine.shared import Line, SharedModel
@@ -40,11 +41,13 @@ class Devices:
     def __init__(
         self,
         *,
+        events: PoolEvents,
         clock: Callable[[], float],
         watch: Callable[[int], None],
         unwatch: Callable[[int], None],
         start: Callable[[], LaneProcess] = start_device,
     ) -> None:
+        self._events = events
         self._clock = clock
         self._watch = watch
         self._unwatch = unwatch
@@ -216,7 +219,9 @@ class Devices:
             self._end(device, fault)
 
     def _end(self, device: SharedModel, fault: Fault) -> None:
-        """End a process by a fault, and note what that means to each of its lanes."""
+        """End a process by a fault, and note what that means to each of its lanes; where no job tells of it, we do."""
+        if device.idle:
+            self._events.lost(device.process.pid, fault, model=device.need.name)
         if device.toll(fault):
             self._single.add(device.need.name)  # it is not to happen again and again
         self._remove(device)

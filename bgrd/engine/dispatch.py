@@ -112,7 +112,8 @@ class Dispatcher:
     def step(self, now: float) -> float | None:
         """Do all that can be done without waiting; gives the monotonic second of the next thing due, or None."""
         self.beat = now
-        self._take_events()
+        for event in self._mailbox.take():
+            self._take(event)
         wanted = [self.pool.tick(now)]
         for desk in self.desks.values():
             # Before new work takes the free lanes: a blocked folder's model must not wait for the others' backlog.
@@ -151,11 +152,8 @@ class Dispatcher:
         """Say once what does not hold the lanes in on this system."""
         if missing and set(missing) != self._loose:
             self._loose = set(missing)
-            facts: dict[str, object] = {"lane": lane, "missing": list(missing)}
-            if weakened(missing):
-                self._report("lane.loose", **facts, advice="see `bgrd check`")
-            else:
-                self._report("lane.confined", **facts)
+            advice = {"advice": "see `bgrd check`"} if weakened(missing) else {}
+            self._report("lane.loose" if advice else "lane.confined", lane=lane, missing=list(missing), **advice)
 
     def hashed(self, message: Hashed) -> None:
         """Ask the folder whether these bytes still need work."""
@@ -205,12 +203,13 @@ class Dispatcher:
             desk.refused()
             desk.committer.block(fault)
 
+    def lost(self, process: int, fault: Fault, *, model: str = "") -> None:
+        """Say which process ended with nothing to do: no job tells of it, and the next one has another."""
+        whose: dict[str, object] = {"model": model, "device": process} if model else {"lane": process}
+        self._report("model.lost" if model else "lane.lost", **whose, reason=str(fault))
+
     def _using(self, model: str) -> list[Desk]:
         return [desk for desk in self.desks.values() if desk.uses(model)]
-
-    def _take_events(self) -> None:
-        for event in self._mailbox.take():
-            self._take(event)
 
     def _take(self, event: Event) -> None:
         desk = self.desks.get(event.folder)

@@ -31,3 +31,6 @@ class PoolEvents(Protocol):
 
     def model_faulted(self, model: str, fault: Fault) -> None:
         """Tell that a model cannot be used."""
+
+    def lost(self, process: int, fault: Fault, *, model: str = "") -> None:
+        """Tell that a lane ended, or the process of a shared `model`, which nobody had asked for anything then."""

@@ -50,7 +50,7 @@ class Pool:
         self._start = start
         self._slots: dict[int, Slot] = {}
         self._leaving = Leaving()
-        self._devices = Devices(clock=clock, watch=watch, unwatch=unwatch, start=start_device)
+        self._devices = Devices(events=events, clock=clock, watch=watch, unwatch=unwatch, start=start_device)
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -133,7 +133,7 @@ class Pool:
             if (message := heard(slot)) is not None:
                 self._take(slot, message)
             else:
-                self._end(slot, blame.for_death(slot.process, oom_kills=slot.oom_kills))
+                self._end(slot, blame.for_death(slot.process, oom_kills=slot.oom_kills, idle=slot.vacant))
         except WireError as error:
             self._end(slot, UnknownFault(f"the process working on it sent nonsense: {error}"))
 
@@ -277,7 +277,7 @@ class Pool:
         slot.shed(self.limits.model_bytes // self.limits.lanes)
 
     def _end(self, slot: Slot, fault: Fault) -> None:
-        """Kill and remove a lane; its job gets the fault, or where a model was being loaded that model does."""
+        """Kill and remove a lane; its job gets the fault, or where a model was being loaded that model."""
         self._remove(slot, kill=True)
         if slot.loading:
             fault = slot.of_ground(blame.while_loading(slot.loading[0], fault), slot.loading[0])
@@ -285,6 +285,8 @@ class Pool:
             self._events.model_faulted(model, fault)
         if slot.job is not None:
             self._events.faulted(slot.job, fault, "load" if slot.loading else "lane", "")
+        if slot.vacant:
+            self._events.lost(slot.process.pid, fault)
 
     def _remove(self, slot: Slot, *, kill: bool) -> None:
         fileno = slot.process.channel.fileno()

@@ -105,7 +105,7 @@ class SharedModel:
         except OSError:
             received = None
         if received is None:
-            return blame.for_death(self.process, oom_kills=self.oom_kills)
+            return blame.for_death(self.process, oom_kills=self.oom_kills, idle=self.idle)
         message, descriptors = received
         close_all(descriptors)
         match message:

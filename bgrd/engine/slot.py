@@ -79,6 +79,11 @@ class Slot:
         return self.stage == "idle"
 
     @property
+    def vacant(self) -> bool:
+        """Whether neither a job nor a model has a stake in it: it is idle, or puts aside a picture nobody wants."""
+        return self.assignment is None and not self.loading
+
+    @property
     def alone(self) -> bool:
         """Whether its job wants all the memory."""
         return self.assignment is not None and self.assignment.alone

@@ -39,6 +39,8 @@ _WARNINGS = frozenset(
         "journal.network",
         "journal.waiting",
         "lane.loose",
+        "lane.lost",
+        "model.lost",
         "reload.rejected",
         "watch.limit",
         "watch.lost",

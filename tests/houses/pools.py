@@ -36,6 +36,7 @@ class Told:
     loaded: list[str] = field(default_factory=list)
     devices: list[int] = field(default_factory=list)
     missing: list[list[str]] = field(default_factory=list)
+    losses: list[tuple[int, str, str]] = field(default_factory=list)
     broken: dict[str, Fault] = field(default_factory=dict)
 
     def lane_started(self, lane: int, missing: Sequence[str]) -> None:
@@ -56,6 +57,9 @@ class Told:
     def model_loaded(self, message: Loaded, lane: int) -> None:
         self.loaded.append(message.model)
         self.devices.append(message.device)
+
+    def lost(self, process: int, fault: Fault, *, model: str = "") -> None:
+        self.losses.append((process, str(fault), model))
 
     def model_faulted(self, model: str, fault: Fault) -> None:
         self.broken[model] = fault

@@ -64,6 +64,7 @@ class Told:
     models: dict[str, Fault] = field(default_factory=dict)
     loaded: list[str] = field(default_factory=list)
     missing: list[list[str]] = field(default_factory=list)
+    losses: list[tuple[int, str, str]] = field(default_factory=list)
     finished_messages: list[Finished] = field(default_factory=list)
     stages: list[str] = field(default_factory=list)
 
@@ -84,6 +85,9 @@ class Told:
 
     def model_loaded(self, message: Loaded, lane: int) -> None:
         self.loaded.append(message.model)
+
+    def lost(self, process: int, fault: Fault, *, model: str = "") -> None:
+        self.losses.append((process, str(fault), model))
 
     def model_faulted(self, model: str, fault: Fault) -> None:
         self.models[model] = fault
