@@ -131,3 +131,26 @@ def test_a_lane_that_reads_nothing_holds_nobody_up(tmp_path: Path) -> None:
         slot.send(Drop(model="m" * 10_000))
     until(process.reaped)
     process.channel.close()
+
+
+def test_a_picture_put_aside_has_nothing_beside_it_where_its_job_had_not(bench: Bench) -> None:
+    """It is still being decoded, with leave to take all the memory, and nobody's memory is narrowed for it."""
+    bench.told.go = False
+    bench.submit(b"spoil", alone=True)
+    bench.until(lambda: bool(bench.told.hashes))
+    assert (bench.pool.busy, bench.pool.free) == (1, 0)
+    bench.until(lambda: bench.pool.busy == 0)
+    assert bench.pool.free == 2
+
+
+def test_a_job_that_runs_alone_waits_for_a_picture_put_aside(bench: Bench) -> None:
+    """That one's job was called off, and it is decoded still."""
+    bench.told.go = False
+    bench.submit(b"spoil")
+    bench.until(lambda: bool(bench.told.hashes))
+    with pytest.raises(AssertionError):
+        bench.submit(b"big", alone=True)
+    bench.told.go = True
+    bench.until(lambda: bench.pool.busy == 0)
+    bench.submit(b"big", alone=True)
+    bench.until(lambda: bool(bench.told.finished_jobs))

@@ -54,7 +54,8 @@ class Slot:
 
     `stage` is what it does: nothing, loading a model, reading the source, waiting for the parent's answer to the
     hash, working, or, told not to, putting aside a picture it still decodes: what happens to it until then no other
-    job is to blame for. Each but the first has a deadline. `delays` counts how often its job was found waiting for a
+    job is to blame for. Each but the first has a deadline. `alone` says that what it does, a picture it puts aside
+    too, may take all the memory. `delays` counts how often its job was found waiting for a
     model's process when it was late.
     """
 
@@ -67,6 +68,7 @@ class Slot:
     loading: list[str] = field(default_factory=list)
     lost: set[str] = field(default_factory=set)
     assignment: Assignment | None = None
+    alone: bool = False
     stage: Stage = "idle"
     delays: int = 0
     deadline: float | None = None
@@ -82,11 +84,6 @@ class Slot:
     def vacant(self) -> bool:
         """Whether neither a job nor a model has a stake in it: it is idle, or puts aside a picture nobody wants."""
         return self.assignment is None and not self.loading
-
-    @property
-    def alone(self) -> bool:
-        """Whether its job wants all the memory."""
-        return self.assignment is not None and self.assignment.alone
 
     @property
     def job(self) -> int | None:
@@ -142,6 +139,7 @@ class Slot:
 
     def go_on(self, *, now: float, limit_seconds: float) -> None:
         """Begin what comes first of what it has to do: load, read, nothing."""
+        self.alone = self.assignment is not None and self.assignment.alone
         stage: Stage = "load" if self.loading else "idle" if self.assignment is None else "read"
         self.enter(stage, now=now, limit_seconds=limit_seconds)
 
