@@ -3,6 +3,7 @@
     BgrdError                     exit code
     +-- UsageError                64  the command line makes no sense
     +-- ModelFileError            65  a model's file is damaged or not what it should be
+    +-- TrainingError             65  a data set, checkpoint or table for training is not what it should be
     +-- NoInputError              66  a named file or folder is not there
     +-- FetchError                69  no source gives the file of a model
     +-- CannotCreateError         73  an output cannot be made
@@ -67,6 +68,7 @@ __all__ = [
     "NoInputError",
     "SparseFault",
     "StateError",
+    "TrainingError",
     "UnknownFault",
     "UsageError",
 ]
@@ -89,6 +91,12 @@ class UsageError(BgrdError):
 
 class ModelFileError(BgrdError):
     """A model's file is damaged or not what it should be."""
+
+    exit_code = os.EX_DATAERR
+
+
+class TrainingError(BgrdError):
+    """A data set, a checkpoint or a table of sources cannot be used; names the file and what is wrong with it."""
 
     exit_code = os.EX_DATAERR
 
@@ -275,22 +283,12 @@ class ChangedFault(Fault):
 
 FAULTS: dict[str, type[Fault]] = {
     fault.kind: fault
-    for fault in (
-        FolderFault,
-        FolderUnavailable,
-        ModelFault,
-        GroundFault,
-        FileFault,
-        DaemonFault,
-        DeviceFault,
-        MemoryFault,
-        InputFault,
-        FormatFault,
-        IncompleteFault,
-        SparseFault,
-        CrashFault,
-        UnknownFault,
-        ChangedFault,
+    for faults in (
+        (FolderFault, FolderUnavailable, ModelFault, GroundFault),
+        (FileFault, DaemonFault, DeviceFault, MemoryFault),
+        (InputFault, FormatFault, IncompleteFault, SparseFault),
+        (CrashFault, UnknownFault, ChangedFault),
     )
+    for fault in faults
 }
 """Fault classes by the `kind` that travels in messages and the journal."""

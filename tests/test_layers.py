@@ -20,6 +20,8 @@ cli.main
 cli.bench | cli.check | cli.models | cli.once | cli.run | cli.status
 cli.bench_tables
 cli.flags
+train.manifest
+train.entry
 cli.install | cli.model_arguments
 daemon
 benchmark

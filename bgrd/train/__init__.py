@@ -1,0 +1,1 @@
+"""Data sets, networks, training, judging and export: what `bgrd train` does; needs the extra `train`."""
