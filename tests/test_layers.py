@@ -18,15 +18,18 @@ LAYERS = """
 __main__
 cli.main
 cli.bench | cli.check | cli.models | cli.once | cli.run | cli.status
-cli.bench_tables
+cli.train
+cli.bench_tables | cli.train_prepare
 cli.flags
-train.manifest
-train.entry
 cli.install | cli.model_arguments
 daemon
 benchmark
 trialrun
-once | roster
+once | roster | train.prepare
+train.chart | train.manifest | train.taking
+train.candidates | train.draft | train.split
+train.holding | train.shrink | train.sources
+train.alike | train.entry | train.judge
 pulse | signals | station
 engine.dispatch
 crew | engine.rota
@@ -90,7 +93,11 @@ OWNERS = {
     "pydantic_settings": {"config.load", "config.settings"},
     "structlog": {"telemetry.log"},
     "urllib3": {"models.connection"},
-    "rich": {"cli.bench", "cli.bench_tables", "cli.check", "cli.install", "cli.models", "cli.once", "cli.status"},
+    "rich": {
+        f"cli.{name}"
+        for name in ("bench", "bench_tables", "check", "install", "models", "once", "status", "train_prepare")
+    },
+    "matplotlib": {"train.chart"},
 }
 """The only modules that may import a heavy library."""
 
@@ -157,9 +164,9 @@ def test_a_heavy_library_has_its_owners(library: str) -> None:
 
 
 def test_pixels_stay_in_their_rooms() -> None:
-    """Pillow and numpy are imported by imaging, pipeline, sessions here and elsewhere, and quantisation alone."""
+    """Pillow and numpy are imported by imaging, pipeline, sessions here and elsewhere, quantisation and training."""
     importers = {name for name in modules() if imported(name) & PIXELS}
-    rooms = {name for name in importers if not name.startswith("imaging.")}
+    rooms = {name for name in importers if not name.startswith(("imaging.", "train."))}
     assert rooms <= {
         *(f"engine.{name}" for name in ("caller", "device", "pipeline", "region", "remote")),
         *(f"models.{name}" for name in ("quantize", "runner", "session", "several", "trial", "widen")),

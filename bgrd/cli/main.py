@@ -16,6 +16,7 @@ from typing import Any
 
 from bgrd import __version__
 from bgrd.cli.model_arguments import add_models
+from bgrd.cli.train import add_train
 from bgrd.errors import SHORTAGES, BgrdError
 from bgrd.escape import line
 
@@ -105,6 +106,7 @@ def parser(*, flags: bool = False) -> argparse.ArgumentParser:
     status.add_argument("--json", action="store_true", help="for scripts; odd names carry their exact bytes in base64")
     add_models(commands, anywhere)
     _add_bench(commands, anywhere)
+    add_train(commands, anywhere)
     return top
 
 

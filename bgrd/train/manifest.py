@@ -6,11 +6,14 @@ import csv
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from bgrd.errors import NoInputError, TrainingError
 from bgrd.escape import line
 from bgrd.train.entry import Entry, Kind, Split
+
+if TYPE_CHECKING:
+    from _csv import Reader
 
 __all__ = ["COLUMNS", "read_manifest", "write_manifest"]
 
@@ -60,7 +63,7 @@ def _written(path: Path, root: Path) -> str:
     return str(path.relative_to(root) if path.is_relative_to(root) else path)
 
 
-def _entries(path: Path, reader: csv._reader) -> tuple[Entry, ...]:
+def _entries(path: Path, reader: Reader) -> tuple[Entry, ...]:
     """Read header and rows. Raises TrainingError, OSError."""
     entries: list[Entry] = []
     splits: dict[Path, Split] = {}

@@ -1,0 +1,169 @@
+"""`bgrd train prepare`: a data set from folders, zip files and corrected results."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bgrd.errors import UsageError
+from bgrd.escape import line, visible
+
+if TYPE_CHECKING:
+    from bgrd.train.entry import Kind
+    from bgrd.train.prepare import Summary
+    from bgrd.train.sources import Source
+
+__all__ = ["add", "run"]
+
+_DESCRIPTION = """\
+Make a data set: check every picture, leave out what is damaged, does not fit or is nearly the same as another, shrink
+the rest, hold a share of each source back for validation, and write down where everything came from. A PATH is a
+folder or a zip file. What was not taken stands in DIR/rejected.csv with the reason.
+"""
+
+_REASONS_SHOWN = 5
+
+
+def add(subparsers: Any) -> None:
+    """Add the parser of `prepare`."""
+    parser = subparsers.add_parser(
+        "prepare", help="put a data set together and check it", description=_DESCRIPTION, allow_abbrev=False
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the data set, a folder that is made")
+    what = parser.add_argument_group("what goes into it", "Each may be given several times.")
+    what.add_argument(
+        "--sources",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE.toml",
+        help="a table of sources, see the docs",
+    )
+    what.add_argument("--data", type=Path, metavar="FOLDER", help="where the table's paths start (default: beside it)")
+    what.add_argument(
+        "--pairs",
+        type=Path,
+        nargs="+",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="photos in images/ and masks of the same names in masks/; or two paths, the photos' and the masks'",
+    )
+    what.add_argument(
+        "--cutouts", type=Path, nargs="+", action="extend", default=[], metavar="PATH", help="PNG or WebP with opacity"
+    )
+    what.add_argument(
+        "--backgrounds", type=Path, nargs="+", action="extend", default=[], metavar="PATH", help="without a subject"
+    )
+    what.add_argument("--licence", metavar="TEXT", help="of what is named here and not in a table")
+    what.add_argument("--category", metavar="TEXT", help="likewise")
+    how = parser.add_argument_group("how")
+    how.add_argument("--side", type=int, default=320, metavar="PIXELS", help="longest side (default: 320)")
+    how.add_argument("--validation", type=_share, default=0.1, metavar="SHARE", help="held back (default: 0.1)")
+    how.add_argument("--seed", type=int, default=0, metavar="N", help="what decides which are held back (default: 0)")
+    how.add_argument("--split", choices=["train", "test"], default="train", help="test: all of it is only for judging")
+    how.add_argument(
+        "--apart-from",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="a data set of which nothing similar is taken, so that neither knows the other",
+    )
+    how.add_argument(
+        "--fix-inverted", action="store_true", help="turn reversed masks round; without it they are refused"
+    )
+    how.add_argument("--no-progress", action="store_true", help="no progress bar, even on a terminal")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Make the data set and tell what it holds; gives 0. Raises BgrdError."""
+    from bgrd.train.prepare import Plan, prepare  # noqa: PLC0415 - Pillow, numpy, matplotlib, for this command alone
+    from bgrd.train.shrink import Options  # noqa: PLC0415 - the same
+
+    plan = Plan(
+        sources=tuple(_sources(options)),
+        options=Options(side=options.side, fix_inverted=options.fix_inverted),
+        validation=options.validation,
+        seed=options.seed,
+        test=options.split == "test",
+        apart=tuple(path / "manifest.csv" for path in options.apart_from),
+    )
+    with _progress(wanted=not options.no_progress) as progress:
+        summary = prepare(plan, options.out, progress=progress)
+    _tell(summary, options.out)
+    return os.EX_OK
+
+
+def _sources(options: argparse.Namespace) -> Iterator[Source]:
+    """Yield what is to be read. Raises UsageError where that is nothing, and what reading a table raises."""
+    from bgrd.train.sources import NO_LICENCE, VARIOUS, Source, named, read_table  # noqa: PLC0415 - as above
+
+    if not (options.sources or options.pairs or options.cutouts or options.backgrounds):
+        message = "nothing to prepare: name --sources, --pairs, --cutouts or --backgrounds"
+        raise UsageError(message)
+    for table in options.sources:
+        yield from read_table(table, root=options.data)
+    kinds: list[tuple[Kind, list[list[Path]]]] = [
+        ("pair", options.pairs),
+        ("cutout", [[path] for path in options.cutouts]),
+        ("background", [[path] for path in options.backgrounds]),
+    ]
+    for kind, each in kinds:
+        for paths in each:
+            if len(paths) > 2:
+                message = "--pairs takes a path, or the photos' and the masks': give it once for each source"
+                raise UsageError(message)
+            yield Source(
+                name=named(paths[0]),
+                kind=kind,
+                paths=tuple(paths),
+                licence=options.licence or NO_LICENCE,
+                category=options.category or VARIOUS,
+            )
+
+
+def _share(text: str) -> float:
+    """Read a share from 0 to 1, neither of them whole."""
+    share = float(text)
+    if not 0 <= share < 1:
+        raise ValueError
+    return share
+
+
+@contextmanager
+def _progress(*, wanted: bool) -> Iterator[Callable[[int, int], None]]:
+    """Give what shows how far it is on a terminal."""
+    from rich.console import Console  # noqa: PLC0415 - `bgrd --help` reads this module too, and loads no library
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
+    console = Console(stderr=True, highlight=False, emoji=False)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not (wanted and console.is_terminal)) as progress:
+        bar = progress.add_task("preparing", total=None)
+        yield lambda done, total: progress.update(bar, completed=done, total=total)
+
+
+def _tell(summary: Summary, out: Path) -> None:
+    """Say what was taken of each source, and what was not and why."""
+    taken = Counter((entry.source, entry.kind, entry.split) for entry in summary.entries)
+    refused = Counter(one.source for one in summary.rejected)
+    for source in dict.fromkeys([*(entry.source for entry in summary.entries), *refused]):
+        counts = [f"{count} {kind}s for {split}" for (name, kind, split), count in taken.items() if name == source]
+        left = [f"{refused[source]} left out"] if refused[source] else []
+        print(f"{visible(source)}: {', '.join([*counts, *left])}")
+    for reason, count in Counter(_kind_of(one.reason) for one in summary.rejected).most_common(_REASONS_SHOWN):
+        print(f"left out, {count}: {line(reason)}")
+    if summary.turned:
+        print(f"{summary.turned} masks were reversed and turned round")
+    print(f"{len(summary.entries)} pictures in {line(str(out))}; {len(summary.rejected)} left out, see rejected.csv")
+
+
+def _kind_of(reason: str) -> str:
+    """Give a reason without what is one picture's own."""
+    return reason.partition(":")[0].partition(" of ")[0].partition(", which")[0]

@@ -1,0 +1,157 @@
+"""From files' bytes to what a data set keeps: checked, upright, no longer than a side, encoded, with its hashes.
+
+Photos and backgrounds become JPEG (quality 92, a colour at every pixel), masks and cut-outs PNG. A JPEG that needs no
+change keeps its bytes, so that nothing is lost twice. The same bytes give the same bytes.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import Literal
+
+from PIL import Image, ImageChops
+
+from bgrd.errors import Fault
+from bgrd.imaging.decode import decode
+from bgrd.imaging.picture import Picture
+from bgrd.imaging.quiet import quiet
+from bgrd.train.alike import Hash, hash_of
+from bgrd.train.judge import REVERSED, mask_of, trouble
+
+__all__ = ["Options", "Prepared", "RejectedError", "background", "cutout", "pair"]
+
+_JPEG_QUALITY = 92
+_MAX_PIXELS = 250_000_000
+"""As bgrd's own default."""
+
+_GREY = (127, 127, 127)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The longest `side` in pixels; whether reversed masks are turned round; what in a mask's file is the opacity.
+
+    `alpha` is for corrected cut-outs: the mask's file is RGBA, and may be scaled as a whole if `scaled` is set.
+    """
+
+    side: int = 320
+    fix_inverted: bool = False
+    mask: Literal["grey", "alpha"] = "grey"
+    scaled: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """The bytes of a picture's file, JPEG or PNG by its `suffix`, and of its mask's; `turned`: that was reversed."""
+
+    image: bytes
+    suffix: Literal[".jpg", ".png"]
+    mask: bytes | None
+    hash: Hash
+    turned: bool = False
+
+
+class RejectedError(Exception):
+    """A picture is of no use; the message is the rest of a sentence that begins with its name."""
+
+
+def pair(photo: bytes, mask: bytes, options: Options) -> Prepared:
+    """Prepare a photo and its mask. Raises RejectedError."""
+    found = _decoded(photo, "the photo")
+    opacity = _opacity(mask, options)
+    if opacity.size != found.image.size and not (options.scaled and _is_scaled(opacity.size, found.image.size)):
+        sizes = " and ".join(f"{width} x {height}" for width, height in (found.image.size, opacity.size))
+        raise RejectedError(f"has a mask of another size: {sizes}, both upright")
+    reason = trouble(opacity)
+    turned = reason == REVERSED and options.fix_inverted
+    if turned:
+        opacity, reason = ImageChops.invert(opacity), ""
+    if reason:
+        raise RejectedError(f"has a mask that {reason}")
+    image, body = _photo(photo, found, options.side)
+    return Prepared(
+        image=body,
+        suffix=".jpg",
+        mask=_png(opacity.resize(image.size, Image.Resampling.HAMMING)),
+        hash=hash_of(image),
+        turned=turned,
+    )
+
+
+def cutout(data: bytes, options: Options) -> Prepared:
+    """Prepare a cut-out with its opacity. Raises RejectedError."""
+    found = _decoded(data, "the cut-out")
+    if found.alpha is None:
+        raise RejectedError("has no transparency")
+    if reason := trouble(found.alpha):
+        raise RejectedError(f"has opacity that {reason.partition(';')[0]}")
+    image = found.image.copy()
+    image.putalpha(found.alpha)
+    # Pillow scales colours by their opacity: what nobody sees does not bleed into the edge.
+    image = image.resize(_fitting(image.size, options.side), Image.Resampling.LANCZOS)
+    flat = Image.new("RGB", image.size, _GREY)
+    flat.paste(image, mask=image.getchannel("A"))
+    return Prepared(image=_png(image), suffix=".png", mask=None, hash=hash_of(flat))
+
+
+def background(data: bytes, options: Options) -> Prepared:
+    """Prepare a picture without a subject. Raises RejectedError."""
+    image, body = _photo(data, _decoded(data, "the picture"), options.side)
+    return Prepared(image=body, suffix=".jpg", mask=None, hash=hash_of(image))
+
+
+def _decoded(data: bytes, what: str) -> Picture:
+    try:
+        return decode(data, max_pixels=_MAX_PIXELS)
+    except Fault as fault:
+        raise RejectedError(f"cannot be used: {what}: {fault}") from fault
+
+
+def _opacity(data: bytes, options: Options) -> Image.Image:
+    """Give what a mask's file says of opacity (L). Raises RejectedError."""
+    found = _decoded(data, "its mask" if options.mask == "grey" else "the correction")
+    if options.mask == "grey":
+        return mask_of(found.image, found.alpha)
+    if found.alpha is None:
+        raise RejectedError("has a correction without transparency: only a cut-out on nothing says what is cut out")
+    return found.alpha
+
+
+def _is_scaled(size: tuple[int, int], whole: tuple[int, int]) -> bool:
+    """Say whether a size is another one scaled by one number, to the pixel."""
+    return size == _fitting(whole, max(size), enlarge=True)
+
+
+def _fitting(size: tuple[int, int], side: int, *, enlarge: bool = False) -> tuple[int, int]:
+    longest = max(size)
+    if longest <= side and not enlarge:
+        return size
+    return max(1, round(size[0] * side / longest)), max(1, round(size[1] * side / longest))
+
+
+def _photo(data: bytes, found: Picture, side: int) -> tuple[Image.Image, bytes]:
+    """Give a photo's pixels as a data set has them, and its file."""
+    size = _fitting(found.image.size, side)
+    image = found.image.resize(size, Image.Resampling.LANCZOS) if size != found.image.size else found.image
+    if image is found.image and _is_plain(data, found):
+        return image, data
+    stream = io.BytesIO()
+    image.info.clear()
+    image.save(stream, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
+    return image, stream.getvalue()
+
+
+def _is_plain(data: bytes, found: Picture) -> bool:
+    """Say whether a file is a JPEG in RGB with nothing in it but the picture."""
+    if found.format != "JPEG" or found.notes or found.icc or found.exif:
+        return False
+    with quiet(), Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
+        return image.mode == "RGB" and not {"exif", "icc_profile", "comment"} & image.info.keys()
+
+
+def _png(image: Image.Image) -> bytes:
+    stream = io.BytesIO()
+    image.info.clear()
+    image.save(stream, "PNG")
+    return stream.getvalue()
