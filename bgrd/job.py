@@ -21,6 +21,7 @@ __all__ = [
     "Job",
     "Metadata",
     "ModelChoice",
+    "Origin",
     "Policy",
     "Product",
     "ProductKind",
@@ -178,6 +179,7 @@ class Folder:
     recipe: Recipe
     policy: Policy = "keep"
     failure_notes: Path | None = None
+    corrections: Path | None = None
     recursive: bool = True
     watch: Watching = "auto"
     backlog: Literal["process", "ignore"] = "process"
@@ -201,6 +203,15 @@ class Result:
 
     target: bytes
     size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where a result came from: its source's path below the inbox and hash at that time, and the result's own hash."""
+
+    path: bytes
+    source_sha256: str
     sha256: str
 
 

@@ -28,6 +28,7 @@ def test_without_a_file_the_built_in_model_watches_one_folder_that_is_made(home:
     assert folder.outbox == home.path / "bgr/outbox"
     assert folder.archive == home.path / "bgr/inbox-done"
     assert folder.failure_notes == home.path / "bgr/outbox/_failed"
+    assert folder.corrections == home.path / "bgr/outbox/_corrections"
     assert folder.create
     assert folder.recipe.model == "bgrd-lite"
     assert folder.policy == "keep"
@@ -96,6 +97,7 @@ result_mtime = "source"
 mode = "0640"
 group = "family"
 failure_notes = "/photos/notes"
+corrections = "/photos/better"
 """
     )
     (folder,) = folders(home.load(text))
@@ -128,6 +130,7 @@ failure_notes = "/photos/notes"
         ),
         policy="archive",
         failure_notes=Path("/photos/notes"),
+        corrections=Path("/photos/better"),
         recursive=False,
         watch="poll",
         backlog="ignore",
@@ -149,11 +152,13 @@ def test_no_notes_and_words_for_not_set(home: Home) -> None:
     """Every "not set" has a word, so that a folder can take back what [defaults] says."""
     text = (
         '[defaults]\nmode = "0600"\ngroup = "family"\nsettle_seconds = 9\nquality = 5\nfailure_notes = "none"\n'
+        'corrections = "none"\n'
         + ONE_FOLDER
         + 'mode = "umask"\ngroup = "inherit"\nsettle_seconds = "auto"\nquality = "auto"\nformat = "webp"\n'
     )
     (folder,) = folders(home.load(text))
     assert (folder.mode, folder.group, folder.settle_seconds, folder.failure_notes) == (None, None, None, None)
+    assert folder.corrections is None
     assert folder.recipe.products[0].quality is None
 
 

@@ -81,5 +81,6 @@ def _daily_work(journal: Journal) -> None:
     journal.jobs(states=list(State), limit=9)
     journal.prune_step(5000.0)
     journal.written("f", b"a", b"a.png")
+    journal.origin("f", b"a.png")
     journal.note(1, b"a.txt")
     journal.withdraw_folder("f")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bgrd.job import State
+from bgrd.job import Origin, State
 from bgrd.journal.journal import Journal, TransitionError
 from tests.houses.journals import CHMOD, SHA, START, V1, V2, Clock, claimed, finish, only, result
 
@@ -57,6 +57,19 @@ class TestResults:
         journal.claim("f", oldest=True, now=START)
         finish(journal, job, result(b"a.png", "cd" * 32))
         assert journal.target_owner("f", b"a.png") == (b"a.jpg", "cd" * 32)
+
+    def test_origin_of_a_published_result(self, journal: Journal) -> None:
+        """A result's source is told by path and hash of what was published last, not of what was only intended."""
+        assert journal.origin("f", b"a.png") is None
+        finish(journal, claimed(journal), result(b"a.png", "ab" * 32), sha256="01" * 32)
+        job = claimed(journal, b"a.jpg", V2)
+        journal.intend(job.id, [result(b"a.png", "cd" * 32)])
+        assert journal.origin("f", b"a.png") == Origin(path=b"a.jpg", source_sha256="01" * 32, sha256="ab" * 32)
+        journal.requeue(job.id)
+        journal.claim("f", oldest=True, now=START)
+        finish(journal, job, result(b"a.png", "cd" * 32), sha256="02" * 32)
+        assert journal.origin("f", b"a.png") == Origin(path=b"a.jpg", source_sha256="02" * 32, sha256="cd" * 32)
+        assert journal.origin("g", b"a.png") is None
 
     def test_withdrawn_intent(self, journal: Journal) -> None:
         """A withdrawn job keeps no name from others; what it may have published in part is known to be its path's."""

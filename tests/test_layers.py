@@ -26,7 +26,7 @@ daemon
 benchmark
 trialrun
 once | roster | train.prepare
-train.chart | train.manifest | train.taking
+train.chart | train.corrections | train.manifest | train.taking
 train.candidates | train.draft | train.split
 train.holding | train.shrink | train.sources
 train.alike | train.entry | train.judge
@@ -48,7 +48,7 @@ intake.survey
 config.recipe | delivery.claim | engine.blame | engine.scrutiny | journal.journal | journal.repair
 delivery.probe | delivery.source | imaging.given | imaging.verify
 imaging.decode | intake.admission | models.store
-engine.starter | journal.arrivals | journal.outcomes | journal.soundness | journal.turns
+engine.starter | journal.arrivals | journal.origins | journal.outcomes | journal.soundness | journal.turns
 delivery.archive | delivery.notes | delivery.outbox | engine.slot | imaging.png | imaging.sound
 intake.ears | intake.scan | lock
 delivery.replace | imaging.compose | imaging.encode

@@ -67,7 +67,11 @@ def test_same_suffix_is_not_offered_twice() -> None:
 
 
 def test_reserved_directory_is_never_used() -> None:
-    """What lies in a top-level `_failed`, in any case, goes beside the failure notes, not among them."""
+    """What lies in a top-level `_failed`, in any case, goes beside the failure notes, not among them.
+
+    Nor does a result go among those that the user corrected.
+    """
+    assert _first(b"_corrections/x.jpg", 1) == [b"_corrections_/x.png"]
     assert _first(b"_failed/x.jpg", 1) == [b"_failed_/x.png"]
     assert _first(b"_FAILED/a/x.jpg", 1) == [b"_FAILED_/a/x.png"]
     assert _first(b"a/_failed/x.jpg", 1) == [b"a/_failed/x.png"]
@@ -102,7 +106,7 @@ def test_candidates_always_fit(path: bytes, product: Product, *, only: bool) -> 
         assert 0 < len(name) <= 255
         assert name.endswith(b"." + product.format.encode())
         assert parent.count(b"/") == path.rpartition(b"/")[0].count(b"/")
-        assert candidate.split(b"/")[0].lower() != b"_failed"
+        assert b"/" not in candidate or candidate.split(b"/")[0].lower() not in {b"_corrections", b"_failed"}
 
 
 @given(path=paths)

@@ -76,6 +76,18 @@ def planned(tmp_path: Path, text: str) -> tuple[Folder, ...]:
             "PATH: folder[phone].failure_notes: must not be the folder's own inbox, /photos/in",
         ),
         (
+            ONE_FOLDER + 'corrections = "/photos/in"',
+            "PATH: folder[phone].corrections: must not be the folder's own inbox, /photos/in",
+        ),
+        (
+            ONE_FOLDER + 'corrections = "/photos"',
+            "PATH: folder[phone].corrections: the folder's own inbox lies inside it, /photos",
+        ),
+        (
+            two(paths("/i", "/o"), paths("/o/_corrections/in", "/p")),
+            "PATH: folder[b].inbox: must not lie in /o/_corrections, which bgrd keeps for itself",
+        ),
+        (
             ONE_FOLDER + 'policy = "archive"\narchive = "/photos/out"',
             "PATH: folder[phone].archive: must not be the folder's own outbox, /photos/out",
         ),
@@ -105,17 +117,25 @@ def test_a_ground_may_lie_where_no_source_is_taken(tmp_path: Path) -> None:
 def test_a_chain_and_a_shared_outbox_are_allowed(tmp_path: Path) -> None:
     """One folder's results may be another's input, and two folders may write to one place."""
     chain = planned(tmp_path, two(paths("/i", "/j"), paths("/j", "/o")))
-    assert [folder.excluded for folder in chain] == [(), (Path("/j/_failed"),)]
+    assert [folder.excluded for folder in chain] == [(), (Path("/j/_corrections"), Path("/j/_failed"))]
     assert len(planned(tmp_path, two(paths("/i", "/o"), paths("/j", "/o")))) == 2
 
 
 def test_what_is_written_below_an_inbox_is_left_out_of_it(tmp_path: Path) -> None:
-    """Outbox, archive, notes and state below an inbox, whoever's they are, are not its input."""
+    """Outbox, archive, notes, corrections and state below an inbox, whoever's they are, are not its input."""
     text = 'state_directory = "/i/state"\n' + two(
-        paths("/i", "/i/out", 'archive = "/i/done"\nfailure_notes = "/i/notes"'), paths("/j", "/i/theirs")
+        paths("/i", "/i/out", 'archive = "/i/done"\nfailure_notes = "/i/notes"\ncorrections = "/i/better"'),
+        paths("/j", "/i/theirs"),
     )
     first, second = planned(tmp_path, text)
-    expected = [Path("/i/done"), Path("/i/notes"), Path("/i/out"), Path("/i/state"), Path("/i/theirs")]
+    expected = [
+        Path("/i/better"),
+        Path("/i/done"),
+        Path("/i/notes"),
+        Path("/i/out"),
+        Path("/i/state"),
+        Path("/i/theirs"),
+    ]
     assert first.excluded == tuple(expected)
     assert second.excluded == ()
 

@@ -6,7 +6,9 @@ import argparse
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,7 @@ from bgrd.escape import line, visible
 
 if TYPE_CHECKING:
     from bgrd.train.entry import Kind
-    from bgrd.train.prepare import Summary
+    from bgrd.train.prepare import Plan, Summary
     from bgrd.train.sources import Source
 
 __all__ = ["add", "run"]
@@ -60,10 +62,17 @@ def add(subparsers: Any) -> None:
     what.add_argument(
         "--backgrounds", type=Path, nargs="+", action="extend", default=[], metavar="PATH", help="without a subject"
     )
+    what.add_argument(
+        "--corrections",
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="results of a configured folder that you corrected, with the photos they were made of",
+    )
     what.add_argument("--licence", metavar="TEXT", help="of what is named here and not in a table")
     what.add_argument("--category", metavar="TEXT", help="likewise")
     how = parser.add_argument_group("how")
-    how.add_argument("--side", type=int, default=320, metavar="PIXELS", help="longest side (default: 320)")
+    how.add_argument("--side", type=_side, default=320, metavar="PIXELS", help="longest side (default: 320)")
     how.add_argument("--validation", type=_share, default=0.1, metavar="SHARE", help="held back (default: 0.1)")
     how.add_argument("--seed", type=int, default=0, metavar="N", help="what decides which are held back (default: 0)")
     how.add_argument("--split", choices=["train", "test"], default="train", help="test: all of it is only for judging")
@@ -86,15 +95,18 @@ def run(options: argparse.Namespace) -> int:
     from bgrd.train.prepare import Plan, prepare  # noqa: PLC0415 - Pillow, numpy, matplotlib, for this command alone
     from bgrd.train.shrink import Options  # noqa: PLC0415 - the same
 
+    each = Options(side=options.side, fix_inverted=options.fix_inverted)
     plan = Plan(
         sources=tuple(_sources(options)),
-        options=Options(side=options.side, fix_inverted=options.fix_inverted),
+        options=each,
         validation=options.validation,
         seed=options.seed,
         test=options.split == "test",
         apart=tuple(path / "manifest.csv" for path in options.apart_from),
     )
-    with _progress(wanted=not options.no_progress) as progress:
+    with ExitStack() as stack:
+        plan = _with_corrections(options, plan, stack)
+        progress = stack.enter_context(_progress(wanted=not options.no_progress))
         summary = prepare(plan, options.out, progress=progress)
     _tell(summary, options.out)
     return os.EX_OK
@@ -104,8 +116,8 @@ def _sources(options: argparse.Namespace) -> Iterator[Source]:
     """Yield what is to be read. Raises UsageError where that is nothing, and what reading a table raises."""
     from bgrd.train.sources import NO_LICENCE, VARIOUS, Source, named, read_table  # noqa: PLC0415 - as above
 
-    if not (options.sources or options.pairs or options.cutouts or options.backgrounds):
-        message = "nothing to prepare: name --sources, --pairs, --cutouts or --backgrounds"
+    if not (options.sources or options.pairs or options.cutouts or options.backgrounds or options.corrections):
+        message = "nothing to prepare: name --sources, --pairs, --cutouts, --backgrounds or --corrections"
         raise UsageError(message)
     for table in options.sources:
         yield from read_table(table, root=options.data)
@@ -128,12 +140,48 @@ def _sources(options: argparse.Namespace) -> Iterator[Source]:
             )
 
 
+def _with_corrections(options: argparse.Namespace, plan: Plan, stack: ExitStack) -> Plan:
+    """Add what the user corrected of the folders named; `stack` holds journal and directories open."""
+    if not options.corrections:
+        return plan
+    from bgrd.config.load import folders, load  # noqa: PLC0415 - as above
+    from bgrd.journal.journal import open_journal  # noqa: PLC0415
+    from bgrd.train.corrections import corrected, source_of  # noqa: PLC0415
+    from bgrd.train.sources import NO_LICENCE  # noqa: PLC0415
+
+    settings = load(options.config, any_model=True)
+    known = {folder.name: folder for folder in folders(settings, any_model=True)}
+    journal = None
+    if (settings.state_directory / "journal.db").exists():  # a question makes no journal where there was none
+        journal = stack.enter_context(closing(open_journal(settings.state_directory)))
+    for name in dict.fromkeys(options.corrections):
+        if name not in known:
+            message = f"--corrections: no folder is called {name}; configured are {', '.join(known)}"
+            raise UsageError(message)
+        licence, category = options.licence or NO_LICENCE, options.category or "corrections"
+        source = source_of(known[name], licence=licence, category=category)
+        origin = partial(journal.origin, name) if journal is not None else lambda _: None
+        found, refused = corrected(known[name], source, plan.options, origin, stack)
+        plan = replace(plan, candidates=(*plan.candidates, *found), rejected=(*plan.rejected, *refused))
+    return plan
+
+
 def _share(text: str) -> float:
-    """Read a share from 0 to 1, neither of them whole."""
+    """Read a share that leaves something to train on."""
     share = float(text)
     if not 0 <= share < 1:
-        raise ValueError
+        message = f"must be at least 0 and below 1, is {text}"
+        raise argparse.ArgumentTypeError(message)
     return share
+
+
+def _side(text: str) -> int:
+    """Read a longest side that shows something."""
+    side = int(text)
+    if not 32 <= side <= 8192:
+        message = f"must be between 32 and 8192, is {text}"
+        raise argparse.ArgumentTypeError(message)
+    return side
 
 
 @contextmanager

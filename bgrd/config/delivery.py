@@ -51,3 +51,8 @@ class DeliveryOptions(Table):
         default="outbox",
         description='Where notes about failed pictures go: "outbox" (its _failed directory), "none", or a directory.',
     )
+    corrections: Annotated[str, AfterValidator(_notes)] = Field(
+        default="outbox",
+        description='Where you may put corrected results, by their names, for `bgrd train prepare`: "outbox" (its '
+        '_corrections directory), "none", or a directory. bgrd makes nothing there and takes nothing from it.',
+    )

@@ -23,7 +23,7 @@ from bgrd.models.store import installed_names
 
 __all__ = ["arrange", "custom_models", "default_recipe", "folders", "without_effect"]
 
-_PASSED_ON = sorted(Options.model_fields.keys() & Folder.__dataclass_fields__.keys() - {"failure_notes"})
+_PASSED_ON = sorted(Options.model_fields.keys() & Folder.__dataclass_fields__.keys() - {"corrections", "failure_notes"})
 """The options a folder takes over as they are."""
 
 
@@ -108,8 +108,9 @@ def arrange(folders: Sequence[Folder], *, aside: Sequence[Path]) -> tuple[Folder
         _refuse_feeding_itself(folder)
     _refuse_cycles(folders)
     every = [*aside, *(place for folder in folders for place in _written(folder))]
+    corrections = [folder.corrections for folder in folders if folder.corrections is not None]
     for folder in folders:
-        _refuse_aside(folder, aside)
+        _refuse_aside(folder, [*aside, *corrections])
     arranged = tuple(replace(folder, excluded=_below(folder.inbox, every)) for folder in folders)
     for folder in arranged:
         _refuse_ground_as_source(folder, arranged)
@@ -152,7 +153,12 @@ def _refuse_twins(folders: Sequence[Folder]) -> None:
 
 def _refuse_feeding_itself(folder: Folder) -> None:
     """Raise ConfigError where a folder would take its own results, archived sources or notes as input."""
-    named = (("outbox", folder.outbox), ("archive", folder.archive), ("failure_notes", folder.failure_notes))
+    named = (
+        ("outbox", folder.outbox),
+        ("archive", folder.archive),
+        ("corrections", folder.corrections),
+        ("failure_notes", folder.failure_notes),
+    )
     for key, place in named:
         if place is None:
             continue
@@ -223,11 +229,10 @@ def _way_back(start: str, following: dict[str, list[str]]) -> list[str]:
 
 
 def _written(folder: Folder) -> Iterator[Path]:
-    """Yield every place a folder writes to."""
+    """Yield every place whose files are no input: what a folder writes to, and where its results are corrected."""
     yield folder.outbox
     yield folder.archive
-    if folder.failure_notes is not None:
-        yield folder.failure_notes
+    yield from filter(None, (folder.failure_notes, folder.corrections))
 
 
 def _below(inbox: Path, places: Sequence[Path]) -> tuple[Path, ...]:
@@ -240,17 +245,22 @@ def _below(inbox: Path, places: Sequence[Path]) -> tuple[Path, ...]:
 
 def _folder(table: FolderTable, options: Options, *, create: bool) -> Folder:
     """Give one folder as plain values."""
-    notes = {"none": None, "outbox": table.outbox / "_failed"}
     return Folder(
         name=table.name,
         inbox=table.inbox,
         outbox=table.outbox,
         archive=table.archive or table.inbox.with_name(table.inbox.name + "-done"),
         recipe=recipe_of(options, where=f"folder[{table.name}]", folder=table.name),
-        failure_notes=notes[options.failure_notes] if options.failure_notes in notes else Path(options.failure_notes),
+        failure_notes=_place(options.failure_notes, within=table.outbox / "_failed"),
+        corrections=_place(options.corrections, within=table.outbox / "_corrections"),
         create=create,
         **{key: getattr(options, key) for key in _PASSED_ON},
     )
+
+
+def _place(word: str, *, within: Path) -> Path | None:
+    """Give the directory that "outbox", "none" or a path stands for."""
+    return {"none": None, "outbox": within}.get(word, Path(word))
 
 
 def _options(settings: Settings, table: FolderTable) -> Options:

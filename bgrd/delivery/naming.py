@@ -13,8 +13,8 @@ __all__ = ["candidates", "hidden_note", "hidden_probe", "hidden_result", "hidden
 _LONGEST_NAME = 255
 """Bytes a name may have on Linux (NAME_MAX)."""
 
-_RESERVED = b"_failed"
-"""The directory at the top of an outbox that belongs to failure notes."""
+_RESERVED = frozenset({b"_corrections", b"_failed"})
+"""The directories at the top of an outbox that belong to corrected results and to failure notes."""
 
 
 def candidates(path: bytes, product: Product, *, only: bool) -> Iterator[bytes]:
@@ -22,7 +22,8 @@ def candidates(path: bytes, product: Product, *, only: bool) -> Iterator[bytes]:
 
     `a/IMG_1.jpg` gives `a/IMG_1.png`, `a/IMG_1.jpg.png`, `a/IMG_1.jpg-2.png`, `a/IMG_1.jpg-3.png` ... A name over
     255 bytes is cut at a character boundary and told apart by 8 hex digits of the path's hash. What lies in a
-    top-level source directory `_failed` (in any case) goes to `_failed_`, since `_failed` holds failure notes.
+    top-level source directory `_failed` (in any case) goes to `_failed_`, since `_failed` holds failure notes, and so
+    for `_corrections`, which holds corrected results.
     """
     head, slash, name = path.rpartition(b"/")
     first, tail = product_name(product, only=only)
@@ -83,7 +84,7 @@ def hidden_source(job_id: int) -> bytes:
 def _mirrored(directory: bytes) -> bytes:
     top, slash, rest = directory.partition(b"/")
     # Compared without case: an outbox on VFAT or SMB takes `_FAILED` for the same directory.
-    return top + b"_" + slash + rest if top.lower() == _RESERVED else directory
+    return top + b"_" + slash + rest if top.lower() in _RESERVED else directory
 
 
 def _fitted(base: bytes, ending: bytes, *, path: bytes) -> bytes:

@@ -25,7 +25,7 @@ BATCH_FILES = 1000
 
 
 def excluded_below(inbox: Path, places: Iterable[Path]) -> frozenset[bytes]:
-    """Give the paths below an inbox of those places that lie in it: outbox, archive and notes are never input.
+    """Give the paths below an inbox of those places that lie in it: what bgrd writes and what is corrected is no input.
 
     Compares the places as they are written and as they are with symlinks resolved.
     """
@@ -39,8 +39,8 @@ def excluded_below(inbox: Path, places: Iterable[Path]) -> frozenset[bytes]:
 
 def excluded_of(folder: Folder) -> frozenset[bytes]:
     """Give the paths below a folder's inbox that are never input."""
-    notes = (folder.failure_notes,) if folder.failure_notes is not None else ()
-    return excluded_below(folder.inbox, (folder.outbox, folder.archive, *notes, *folder.excluded))
+    others = filter(None, (folder.failure_notes, folder.corrections))
+    return excluded_below(folder.inbox, (folder.outbox, folder.archive, *others, *folder.excluded))
 
 
 class Walk:

@@ -1,7 +1,6 @@
 """Every job's state, durable: the journal is the queue.
 
-`Journal` is the face; the SQL lies in arrivals (what the intake asks), turns (whose turn it is) and outcomes (how
-jobs end), over the tables of ledger.
+`Journal` is the face; the SQL lies in arrivals, turns, outcomes and origins, over the tables of ledger.
 """
 
 from __future__ import annotations
@@ -16,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from bgrd.errors import StateError
-from bgrd.job import Job, Result, State, Version
+from bgrd.job import Job, Origin, Result, State, Version
 from bgrd.journal import arrivals as intake
-from bgrd.journal import outcomes, turns
+from bgrd.journal import origins, outcomes, turns
 from bgrd.journal.database import Database
 from bgrd.journal.file import journal_file
 from bgrd.journal.ledger import ALLOWED, MIGRATIONS, TransitionError, counts, fact, job_of, jobs, set_fact
@@ -149,10 +148,7 @@ class Journal:
         return self._database.write(lambda tables: turns.recover(tables, now=now))
 
     def interrupted(self, folder: str) -> Recovery:
-        """Take up what an abandoned worker of one folder left while bgrd runs: before that folder is claimed from.
-
-        As `recover`, with nobody to blame.
-        """
+        """Do as `recover` for one folder that an abandoned worker left while bgrd runs, with nobody to blame."""
         now = self._clock()
         return self._database.write(lambda tables: turns.interrupted(tables, folder, now=now))
 
@@ -244,6 +240,10 @@ class Journal:
     def target_owner(self, folder: str, target: bytes) -> tuple[bytes, str] | None:
         """Give source path and recorded hash of the newest result at `target`, a published one before an intent."""
         return self._database.read(lambda tables: outcomes.target_owner(tables, folder, target))
+
+    def origin(self, folder: str, target: bytes) -> Origin | None:
+        """Give where the newest published result at `target` came from."""
+        return self._database.read(lambda tables: origins.origin(tables, folder, target))
 
     # Notes and facts
 

@@ -17,7 +17,7 @@ from bgrd.imaging.decode import decode
 from bgrd.imaging.picture import Picture
 from bgrd.imaging.quiet import quiet
 from bgrd.train.alike import Hash, hash_of
-from bgrd.train.judge import REVERSED, mask_of, trouble
+from bgrd.train.judge import REVERSED, is_coloured, mask_of, trouble
 
 __all__ = ["Options", "Prepared", "RejectedError", "background", "cutout", "pair"]
 
@@ -30,14 +30,15 @@ _GREY = (127, 127, 127)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """The longest `side` in pixels; whether reversed masks are turned round; what in a mask's file is the opacity.
+    """The longest `side` in pixels; whether reversed masks are turned round; whether the mask is a corrected result.
 
-    `alpha` is for corrected cut-outs: the mask's file is RGBA, and may be scaled as a whole if `scaled` is set.
+    A corrected `cutout` has to have opacity, a corrected `mask` none; either may be smaller than its photo as a whole
+    where its folder makes it so (`scaled`).
     """
 
     side: int = 320
     fix_inverted: bool = False
-    mask: Literal["grey", "alpha"] = "grey"
+    corrected: Literal["", "cutout", "mask"] = ""
     scaled: bool = False
 
 
@@ -61,14 +62,13 @@ def pair(photo: bytes, mask: bytes, options: Options) -> Prepared:
     found = _decoded(photo, "the photo")
     opacity = _opacity(mask, options)
     if opacity.size != found.image.size and not (options.scaled and _is_scaled(opacity.size, found.image.size)):
-        sizes = " and ".join(f"{width} x {height}" for width, height in (found.image.size, opacity.size))
-        raise RejectedError(f"has a mask of another size: {sizes}, both upright")
+        raise RejectedError(_of_other_size(found.image.size, opacity.size, options))
     reason = trouble(opacity)
     turned = reason == REVERSED and options.fix_inverted
     if turned:
         opacity, reason = ImageChops.invert(opacity), ""
     if reason:
-        raise RejectedError(f"has a mask that {reason}")
+        raise RejectedError(f"has a mask that {reason}" if not options.corrected else reason.partition(";")[0])
     image, body = _photo(photo, found, options.side)
     return Prepared(
         image=body,
@@ -110,12 +110,19 @@ def _decoded(data: bytes, what: str) -> Picture:
 
 def _opacity(data: bytes, options: Options) -> Image.Image:
     """Give what a mask's file says of opacity (L). Raises RejectedError."""
-    found = _decoded(data, "its mask" if options.mask == "grey" else "the correction")
-    if options.mask == "grey":
-        return mask_of(found.image, found.alpha)
-    if found.alpha is None:
-        raise RejectedError("has a correction without transparency: only a cut-out on nothing says what is cut out")
-    return found.alpha
+    found = _decoded(data, "the correction" if options.corrected else "its mask")
+    if options.corrected == "cutout" and found.alpha is None:
+        raise RejectedError("has no transparency: only a cut-out that stands on nothing says what is cut out")
+    if found.alpha is None and is_coloured(found.image):
+        raise RejectedError("has a mask in colours: a mask is grey, white where the subject is")
+    return mask_of(found.image, found.alpha)
+
+
+def _of_other_size(photo: tuple[int, int], mask: tuple[int, int], options: Options) -> str:
+    sizes = f"{photo[0]} x {photo[1]} and {mask[0]} x {mask[1]}"
+    if not options.corrected:
+        return f"has a mask of another size: {sizes}, both upright"
+    return f"has another size than its photo, {sizes}: what was trimmed or framed cannot be laid over the photo"
 
 
 def _is_scaled(size: tuple[int, int], whole: tuple[int, int]) -> bool:
