@@ -205,13 +205,8 @@ def _tell(summary: Summary, out: Path) -> None:
         counts = [f"{count} {kind}s for {split}" for (name, kind, split), count in taken.items() if name == source]
         left = [f"{refused[source]} left out"] if refused[source] else []
         print(f"{visible(source)}: {', '.join([*counts, *left])}")
-    for reason, count in Counter(_kind_of(one.reason) for one in summary.rejected).most_common(_REASONS_SHOWN):
+    for reason, count in Counter(one.reason.partition(":")[0] for one in summary.rejected).most_common(_REASONS_SHOWN):
         print(f"left out, {count}: {line(reason)}")
     if summary.turned:
         print(f"{summary.turned} masks were reversed and turned round")
     print(f"{len(summary.entries)} pictures in {line(str(out))}; {len(summary.rejected)} left out, see rejected.csv")
-
-
-def _kind_of(reason: str) -> str:
-    """Give a reason without what is one picture's own."""
-    return reason.partition(":")[0].partition(" of ")[0].partition(", which")[0]

@@ -25,11 +25,16 @@ KIN = (5, 9)
 """Bits for those that must not be trained on and validated with, since one says too much of the other."""
 
 _FIELDS = 8
+_GREY = (127, 127, 127)
 _BLOCK = 1024
 
 
 def hash_of(image: Image.Image) -> Hash:
-    """Give the hashes of a picture of any size and mode."""
+    """Give the hashes of a picture of any size; what is transparent counts as grey."""
+    if image.mode == "RGBA":
+        ground = Image.new("RGB", image.size, _GREY)
+        ground.paste(image, mask=image.getchannel("A"))
+        image = ground
     grey = image.convert("L")
     fields = np.asarray(grey.resize((_FIELDS, _FIELDS), Image.Resampling.BOX), dtype=np.int16)
     wider = np.asarray(grey.resize((_FIELDS + 1, _FIELDS), Image.Resampling.BOX), dtype=np.int16)

@@ -111,7 +111,9 @@ def _paired(
         first: dict[str, _Found] = {}
         for key, each in side:
             if first.setdefault(key, each) is not each:
-                rejected.append(_refused(source, each, f"has the stem of {first[key].member.name}, which was taken"))
+                rejected.append(
+                    _refused(source, each, f"has the stem of another that was taken: {first[key].member.name}")
+                )
         sides.append(first)
     by_photo, by_mask = sides
     rejected += [_refused(source, each, "has no mask") for key, each in by_photo.items() if key not in by_mask]

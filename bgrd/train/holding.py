@@ -34,6 +34,7 @@ _BROKEN = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, Ru
 
 _LINK = "is a link, and links are not followed"
 _SPECIAL = "is no regular file"
+_OUTSIDE = "has a name that leads out of the archive"
 _LARGE = f"is larger than {MOST_BYTES // 2**20} MiB"
 
 
@@ -142,9 +143,10 @@ class _Archive:
         found: list[Member] = []
         for info in self._archive.infolist():
             name = os.fsencode(info.filename)
-            if info.is_dir() or ignored(name, sync_conflicts=False) or classify(name) == "other":
-                continue
             trouble = _zip_trouble(info)
+            left_out = trouble != _OUTSIDE and ignored(name, sync_conflicts=False)  # `..` begins as hidden names do
+            if info.is_dir() or left_out or classify(name) == "other":
+                continue
             if info.filename in self._infos:
                 trouble = "is there twice; the first was taken"
             else:
@@ -166,7 +168,7 @@ def _zip_trouble(info: zipfile.ZipInfo) -> str:
     try:
         split(os.fsencode(info.filename))
     except ValueError:
-        return "has a name that leads out of the archive"
+        return _OUTSIDE
     if stat.S_ISLNK(mode):
         return _LINK
     if stat.S_IFMT(mode) not in {0, stat.S_IFREG}:  # 0: made where there are no such modes

@@ -121,10 +121,10 @@ def _told_apart(
     kept = []
     for place, each in enumerate(taken):
         if place in strangers:
-            reason = "is nearly the same as a picture of the data set it has to stay apart from"
+            reason = "is nearly the same as a picture of the data set that this one has to stay apart from"
         elif first[place] != place:
             original = taken[first[place]].candidate
-            reason = f"is nearly the same as {original.name} of {original.source.name}, which was taken"
+            reason = f"is nearly the same as another that was taken: {original.name} of {original.source.name}"
         else:
             kept.append(place)
             continue

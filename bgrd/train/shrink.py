@@ -25,8 +25,6 @@ _JPEG_QUALITY = 92
 _MAX_PIXELS = 250_000_000
 """As bgrd's own default."""
 
-_GREY = (127, 127, 127)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
@@ -90,9 +88,7 @@ def cutout(data: bytes, options: Options) -> Prepared:
     image.putalpha(found.alpha)
     # Pillow scales colours by their opacity: what nobody sees does not bleed into the edge.
     image = image.resize(_fitting(image.size, options.side), Image.Resampling.LANCZOS)
-    flat = Image.new("RGB", image.size, _GREY)
-    flat.paste(image, mask=image.getchannel("A"))
-    return Prepared(image=_png(image), suffix=".png", mask=None, hash=hash_of(flat))
+    return Prepared(image=_png(image), suffix=".png", mask=None, hash=hash_of(image))
 
 
 def background(data: bytes, options: Options) -> Prepared:
