@@ -202,11 +202,15 @@ def _tell(summary: Summary, out: Path) -> None:
     taken = Counter((entry.source, entry.kind, entry.split) for entry in summary.entries)
     refused = Counter(one.source for one in summary.rejected)
     for source in dict.fromkeys([*(entry.source for entry in summary.entries), *refused]):
-        counts = [f"{count} {kind}s for {split}" for (name, kind, split), count in taken.items() if name == source]
+        counts = [
+            f"{count} {kind}{'s' if count > 1 else ''} for {split}"
+            for (name, kind, split), count in taken.items()
+            if name == source
+        ]
         left = [f"{refused[source]} left out"] if refused[source] else []
         print(f"{visible(source)}: {', '.join([*counts, *left])}")
     for reason, count in Counter(one.reason.partition(":")[0] for one in summary.rejected).most_common(_REASONS_SHOWN):
         print(f"left out, {count}: {line(reason)}")
     if summary.turned:
-        print(f"{summary.turned} masks were reversed and turned round")
+        print(f"reversed and turned round, {summary.turned}: masks")
     print(f"{len(summary.entries)} pictures in {line(str(out))}; {len(summary.rejected)} left out, see rejected.csv")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -31,7 +32,9 @@ def draw_categories(entries: Sequence[Entry], path: Path) -> None:
     _bars(right, by_source, "by kind and source")
     right.legend(loc="lower right", frameon=False)
     # Without matplotlib's own version in it the same data set gives the same bytes.
-    figure.savefig(path, format="png", metadata={"Software": None})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of letters that its font has not
+        figure.savefig(path, format="png", metadata={"Software": None})
 
 
 def _rows(entries: Sequence[Entry], of: Callable[[Entry], str]) -> list[tuple[str, Counter[str]]]:

@@ -12,7 +12,8 @@ from bgrd.errors import CannotCreateError
 
 __all__ = ["Namer", "drafted"]
 
-_LONGEST_NAME = 80
+_LONGEST_NAME = 120
+"""Bytes, far below what any file system takes."""
 
 
 @contextmanager
@@ -59,4 +60,4 @@ class Namer:
 def _plain(text: str) -> str:
     """Keep letters, digits, dots, dashes and underscores; what is hidden or too long for a name is not."""
     kept = "".join(character if character.isalnum() or character in "._-" else "_" for character in text)
-    return kept.lstrip(".")[:_LONGEST_NAME] or "_"
+    return kept.lstrip(".").encode()[:_LONGEST_NAME].decode(errors="ignore") or "_"

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from bgrd.errors import NoInputError, TrainingError
-from bgrd.escape import line
+from bgrd.escape import line, visible
 from bgrd.train.entry import Kind
 
 __all__ = ["NO_LICENCE", "VARIOUS", "Source", "named", "read_table"]
@@ -62,9 +62,9 @@ class Source:
 
 
 def named(path: Path) -> str:
-    """Give what a source is called by its place: the name of the folder, or of the zip file without its suffix."""
+    """Give what a source is called by its place, as harmless text: the folder, or the zip file without its suffix."""
     path = Path(os.path.normpath(path.absolute()))
-    return path.stem if path.suffix.lower() == ".zip" else path.name
+    return visible(path.stem if path.suffix.lower() == ".zip" else path.name)
 
 
 def read_table(path: Path, *, root: Path | None = None) -> tuple[Source, ...]:
