@@ -19,7 +19,7 @@ from bgrd.cli.main import main, parser
 from bgrd.train.manifest import read_manifest
 from bgrd.train.sources import read_table
 from tests.pictures.scenes import phone_photo
-from tests.pictures.sets import cutout, disc, photo, write, zipped
+from tests.pictures.sets import cutout, disc, pairs, photo, write, zipped
 
 ROOT = Path(__file__).parents[1]
 DOCS = (ROOT / "docs" / "training.md").read_text()
@@ -39,11 +39,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def prepared(line: str, *, code: int = 0) -> None:
     """Run `bgrd train prepare`."""
     assert main(["train", "prepare", *shlex.split(line)]) == code
-
-
-def pairs(*seeds: int) -> dict[str, Image.Image | bytes]:
-    """Make photos of these seeds with a mask each."""
-    return {f"images/{seed}.jpg": photo(seed) for seed in seeds} | {f"masks/{seed}.png": disc() for seed in seeds}
 
 
 def test_every_command_of_the_guide_is_one() -> None:
@@ -100,7 +95,7 @@ def test_everything_may_be_named(home: Path, capsys: pytest.CaptureFixture[str])
 def test_how_it_is_made_may_be_said(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Side, share, seed, reversed masks and what to stay apart from."""
     write(home / "test", pairs(1))
-    write(home / "own", pairs(1, 2, 3, 4) | {"masks/4.png": ImageChops.invert(disc())})
+    write(home / "own", pairs(1, 2, 3, 4) | {"masks/004.png": ImageChops.invert(disc())})
     prepared("--pairs test --split test --out judged")
     prepared("--pairs own --apart-from judged --side 40 --validation 0.4 --seed 3 --fix-inverted --out set")
     entries = read_manifest(home / "set" / "manifest.csv")

@@ -53,7 +53,9 @@ def test_near_finds_every_pair_in_order(hashes: list[Hash], bits: tuple[int, int
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(alike, "_BLOCK", block)
         found = list(near(hashes, bits))
-    expected = [pair for pair in combinations(range(len(hashes)), 2) if _is_near(*(hashes[at] for at in pair), bits)]
+    expected = [
+        (one, other) for one, other in combinations(range(len(hashes)), 2) if _is_near(hashes[one], hashes[other], bits)
+    ]
     assert found == expected
 
 

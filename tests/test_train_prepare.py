@@ -19,15 +19,7 @@ from bgrd.train.manifest import read_manifest
 from bgrd.train.prepare import Plan, Summary, prepare
 from bgrd.train.shrink import Options
 from bgrd.train.sources import Source
-from tests.pictures.sets import cutout, disc, photo, write, zipped
-
-
-def pairs(*seeds: int) -> dict[str, Image.Image | bytes]:
-    """Make photos of these seeds with a mask each."""
-    return {f"{side}/{seed:03}.{suffix}": picture(seed) for seed in seeds for side, suffix, picture in _SIDES}
-
-
-_SIDES = (("images", "jpg", photo), ("masks", "png", lambda _seed: disc()))
+from tests.pictures.sets import cutout, disc, pairs, photo, write, zipped
 
 
 def source(path: Path, **given: object) -> Source:
@@ -182,12 +174,10 @@ def test_nothing_is_taken_that_another_data_set_has(tmp_path: Path) -> None:
 
 def test_groups_stay_on_one_side(tmp_path: Path) -> None:
     """Pictures whose names begin alike, where the source says so, are all trained on or all held back."""
-    files = {
-        f"{side}/{film}_{number}.{suffix}": picture(10 * at + number)
-        for at, film in enumerate("abcdefghij")
-        for number in range(3)
-        for side, suffix, picture in _SIDES
-    }
+    files: dict[str, Image.Image] = {}
+    for seed in range(30):
+        name = f"{'abcdefghij'[seed // 3]}_{seed % 3}"
+        files |= {f"images/{name}.jpg": photo(seed), f"masks/{name}.png": disc()}
     wanted = plan(source(write(tmp_path / "films", files), group="[a-z]+"), validation=0.3)
     sides: dict[str, set[str]] = {}
     for entry in made(wanted, tmp_path / "out").entries:
@@ -267,7 +257,12 @@ def test_progress_counts_every_picture(everything: Plan, tmp_path: Path) -> None
 def test_odd_names_become_plain_ones(tmp_path: Path) -> None:
     """Whatever a stranger called pictures, files have harmless names, and the list of the rejected is harmless text."""
     odd = os.fsdecode(b"\xff\x1b[31m.png")
-    files = {"..a b;c.png": cutout(1), "猫.png": cutout(2), odd: cutout(3), "bad\n.png": b""}
+    files: dict[str, Image.Image | bytes] = {
+        "..a b;c.png": cutout(1),
+        "猫.png": cutout(2),
+        odd: cutout(3),
+        "bad\n.png": b"",
+    }
     wanted = plan(Source(name="x y", kind="cutout", paths=(write(tmp_path / "set", files),)))
     del files["..a b;c.png"]  # hidden
     summary = made(wanted, tmp_path / "out")

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from tests.pictures.making import encoded
 
-__all__ = ["cutout", "disc", "photo", "write", "zipped"]
+__all__ = ["cutout", "disc", "pairs", "photo", "write", "zipped"]
 
 
 def photo(seed: int, size: tuple[int, int] = (64, 48)) -> Image.Image:
@@ -34,6 +34,14 @@ def cutout(seed: int, size: tuple[int, int] = (64, 48)) -> Image.Image:
     image = photo(seed, size)
     image.putalpha(disc(size))
     return image
+
+
+def pairs(*seeds: int) -> dict[str, Image.Image | bytes]:
+    """Make photos of these seeds and a mask for each, by the names of a set of pairs."""
+    made: dict[str, Image.Image | bytes] = {}
+    for seed in seeds:
+        made |= {f"images/{seed:03}.jpg": photo(seed), f"masks/{seed:03}.png": disc()}
+    return made
 
 
 def write(folder: Path, files: Mapping[str, Image.Image | bytes]) -> Path:
