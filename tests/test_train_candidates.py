@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bgrd.errors import TrainingError
 from bgrd.train.candidates import Rejected, offered
 from bgrd.train.entry import Kind
 from bgrd.train.shrink import Options
@@ -50,6 +51,14 @@ def test_two_folders_make_pairs(tmp_path: Path) -> None:
     found, rejected = told("pair", photos, masks)
     assert found == [("a.jpg", b"photo", b"mask")]
     assert rejected == {("b.jpg", "has no mask")}
+
+
+def test_two_sources_are_not_taken_for_photos_and_masks(tmp_path: Path) -> None:
+    """Who names two whole sources at once would get photos with the masks of others."""
+    files = {"images/a.jpg": b"", "masks/a.png": b""}
+    one, other = zipped(tmp_path / "a.zip", files), zipped(tmp_path / "b.zip", files)
+    with pytest.raises(TrainingError, match=r"a\.zip has images/ and masks/ itself, so it is a source by itself"):
+        told("pair", one, other)
 
 
 def test_what_is_alone_or_astray_is_told(tmp_path: Path) -> None:

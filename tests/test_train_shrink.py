@@ -151,13 +151,19 @@ def test_a_cutout_keeps_its_colours_at_the_edge() -> None:
         (photo(1), "has no transparency"),
         (made_cutout(1).convert("RGB").convert("RGBA"), "has no transparency"),
         (Image.new("RGBA", (64, 48)), "has opacity that is empty"),
-        (Image.merge("RGBA", (*photo(1).split(), ImageChops.invert(disc()))), "has opacity that looks reversed"),
     ],
 )
 def test_bad_cutouts_are_told(image: Image.Image, told: str) -> None:
-    """Opaque, empty and reversed ones."""
+    """Opaque and empty ones."""
     with pytest.raises(RejectedError, match=told):
         cutout(encoded(image, "PNG"), OPTIONS)
+
+
+def test_a_hollow_cutout_is_good() -> None:
+    """A picture frame that was cut down to itself covers its rim and not its middle."""
+    image = photo(1)
+    image.putalpha(ImageChops.invert(disc()))
+    assert image_of(cutout(encoded(image, "PNG"), AS_IT_IS).image).getchannel("A").copy() == ImageChops.invert(disc())
 
 
 class TestCorrections:
@@ -184,6 +190,15 @@ class TestCorrections:
         """A cut-out on white is not told from a photo."""
         with pytest.raises(RejectedError, match="has no transparency: only a cut-out that stands on nothing"):
             pair(jpeg(photo(1)), jpeg(photo(1)), self.CUTOUT)
+
+    def test_a_hollow_correction_is_never_turned_round(self) -> None:
+        """Whoever corrects by hand knows which side is which, whatever other masks are turned round for."""
+        hollow = photo(1)
+        hollow.putalpha(ImageChops.invert(disc()))
+        options = replace(self.CUTOUT, fix_inverted=True)
+        found = pair(jpeg(photo(1)), encoded(hollow, "PNG"), options)
+        assert image_of(found.mask).copy() == ImageChops.invert(disc())
+        assert not found.turned
 
     def test_an_emptied_correction_is_told(self) -> None:
         """In words that speak of no mask."""

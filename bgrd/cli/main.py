@@ -32,10 +32,11 @@ with the built-in model and without network. Start it with `bgrd run`.
 _EPILOGUE = """\
 exit codes: 0 done, 1 some pictures failed or are left, or a model is damaged or was not accepted,
             3 status: bgrd is not running, 64 the command line makes no sense,
-            65 the journal or a model's file is damaged, 66 an input is missing,
+            65 the journal, a model's file or data for training are damaged, 66 an input is missing,
             69 no source gives a model, 70 bgrd itself failed, 71 the system is short of something,
             73 an output cannot be made, 74 the journal cannot be used, 75 another bgrd is at work,
-            77 a licence was not accepted, 78 the configuration is wrong, 130 `once`, `models` or `bench` was stopped
+            77 a licence was not accepted, 78 the configuration is wrong,
+            130 `once`, `models`, `bench` or `train` was stopped
 """
 
 _CONFIG: dict[str, Any] = {

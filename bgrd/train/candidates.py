@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from bgrd.errors import TrainingError
 from bgrd.train.holding import Holding, Member, opened
 from bgrd.train.shrink import Options
 from bgrd.train.sources import Source
@@ -72,6 +73,7 @@ def offered(source: Source, options: Options, stack: ExitStack) -> tuple[list[Ca
         photos, masks, others = _sides(found[0])
         rejected += [_refused(source, each, f"lies neither in {_PHOTOS}/ nor in {_MASKS}/") for each in others]
     else:
+        _refuse_whole_sources(source, found)
         photos, masks = ([(_stem(each.member.name), each) for each in side] for side in found)
     pairs, alone = _paired(source, photos, masks)
     candidates = [
@@ -99,6 +101,15 @@ def _sides(found: Iterable[_Found]) -> tuple[list[tuple[str, _Found]], list[tupl
         key = _stem("/".join([*directories, name]))
         (photos if side.lower() == _PHOTOS else masks).append((key, each))
     return photos, masks, others
+
+
+def _refuse_whole_sources(source: Source, found: Sequence[Iterable[_Found]]) -> None:
+    """Raise TrainingError where one of two paths holds photos and masks itself: then both are sources of their own."""
+    for path, side in zip(source.paths, found, strict=True):
+        photos, masks, _others = _sides(side)
+        if photos and masks:
+            message = f"{path} has {_PHOTOS}/ and {_MASKS}/ itself, so it is a source by itself: name each by itself"
+            raise TrainingError(message)
 
 
 def _paired(

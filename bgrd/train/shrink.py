@@ -2,6 +2,8 @@
 
 Photos and backgrounds become JPEG (quality 92, a colour at every pixel), masks and cut-outs PNG. A JPEG that needs no
 change keeps its bytes, so that nothing is lost twice. The same bytes give the same bytes.
+
+Residual risk: pictures are decoded in this process, not in one that is shut in: the data are the user's own choice.
 """
 
 from __future__ import annotations
@@ -62,6 +64,8 @@ def pair(photo: bytes, mask: bytes, options: Options) -> Prepared:
     if opacity.size != found.image.size and not (options.scaled and _is_scaled(opacity.size, found.image.size)):
         raise RejectedError(_of_other_size(found.image.size, opacity.size, options))
     reason = trouble(opacity)
+    if options.corrected and reason == REVERSED:
+        reason = ""  # who corrects a result by hand knows which side is which
     turned = reason == REVERSED and options.fix_inverted
     if turned:
         opacity, reason = ImageChops.invert(opacity), ""
@@ -82,7 +86,8 @@ def cutout(data: bytes, options: Options) -> Prepared:
     found = _decoded(data, "the cut-out")
     if found.alpha is None:
         raise RejectedError("has no transparency")
-    if reason := trouble(found.alpha):
+    reason = trouble(found.alpha)
+    if reason not in {"", REVERSED}:  # a frame or a wreath, cut down to itself, looks reversed
         raise RejectedError(f"has opacity that {reason.partition(';')[0]}")
     image = found.image.copy()
     image.putalpha(found.alpha)
