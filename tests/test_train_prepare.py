@@ -19,6 +19,7 @@ from bgrd.train.manifest import read_manifest
 from bgrd.train.prepare import Plan, Summary, prepare
 from bgrd.train.shrink import Options
 from bgrd.train.sources import Source
+from tests.pictures.making import encoded
 from tests.pictures.sets import cutout, disc, pairs, photo, write, zipped
 
 
@@ -170,6 +171,17 @@ def test_nothing_is_taken_that_another_data_set_has(tmp_path: Path) -> None:
     assert {reason for _, _, reason in rejected(tmp_path / "train")} == {
         "is nearly the same as a picture of the data set that this one has to stay apart from"
     }
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture", encoded(photo(1), "JPEG")[:-200]])
+def test_a_damaged_picture_to_stay_apart_from_is_told(tmp_path: Path, content: bytes) -> None:
+    """Nothing is made that only looks apart."""
+    made(plan(source(write(tmp_path / "held", pairs(1))), test=True), tmp_path / "test")
+    (tmp_path / "test" / "images" / "held" / "001.jpg").write_bytes(content)
+    wanted = plan(source(write(tmp_path / "own", pairs(2))), apart=(tmp_path / "test" / "manifest.csv",))
+    with pytest.raises(TrainingError, match=r"001\.jpg is damaged, so nothing can be kept apart from it"):
+        made(wanted, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_groups_stay_on_one_side(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from pathlib import Path
 from PIL import Image
 
 from bgrd.errors import TrainingError, UsageError
-from bgrd.escape import visible
+from bgrd.escape import line, visible
+from bgrd.imaging.quiet import quiet
 from bgrd.train.alike import KIN, SAME, Hash, components, firsts, hash_of, near
 from bgrd.train.candidates import Candidate, Rejected, offered
 from bgrd.train.chart import draw_categories
@@ -100,8 +101,13 @@ def _refuse_twins(sources: Sequence[Source]) -> None:
 
 
 def _hash_of_file(path: Path) -> Hash:
-    with Image.open(path) as image:
-        return hash_of(image)
+    """Give the hash of a picture of another data set. Raises TrainingError where that is damaged."""
+    try:
+        with quiet(), Image.open(path) as image:
+            return hash_of(image)
+    except (OSError, SyntaxError, ValueError) as error:
+        message = f"{path} is damaged, so nothing can be kept apart from it: {line(str(error))}"
+        raise TrainingError(message) from error
 
 
 def _told_apart(
