@@ -1,0 +1,52 @@
+"""A picture with alpha that things are painted on, and its composition with a ground: `a * colour + (1-a) * ground`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bgrd.train.raster import Picture, Plane, blur
+
+__all__ = ["Layer", "over"]
+
+
+@dataclass(slots=True)
+class Layer:
+    """Colour times alpha, and alpha, of one size; `lay` changes them in place."""
+
+    colour: Picture
+    alpha: Plane
+
+    @classmethod
+    def empty(cls, side: int) -> Layer:
+        """Give a layer with nothing on it."""
+        return cls(np.zeros((side, side, 3), np.float32), np.zeros((side, side), np.float32))
+
+    @classmethod
+    def of(cls, picture: Picture, alpha: Plane) -> Layer:
+        """Give a layer that shows a picture as far as `alpha` says."""
+        return cls(picture * alpha[..., None], alpha)
+
+    def lay(self, picture: Picture, cover: Plane, *, left: int = 0, top: int = 0) -> None:
+        """Lay a picture over what is there, as far as `cover` says, with its corner at (left, top); it must fit in."""
+        rows, columns = slice(top, top + cover.shape[0]), slice(left, left + cover.shape[1])
+        rest = 1 - cover
+        self.colour[rows, columns] *= rest[..., None]
+        self.colour[rows, columns] += picture * cover[..., None]
+        self.alpha[rows, columns] *= rest
+        self.alpha[rows, columns] += cover
+
+    def under(self, other: Layer) -> Layer:
+        """Give this layer with another one over it."""
+        rest = 1 - other.alpha
+        return Layer(other.colour + self.colour * rest[..., None], other.alpha + self.alpha * rest)
+
+    def soft(self, sigma: float) -> Layer:
+        """Give the layer out of focus: colour and alpha blurred together, so that no seam shows."""
+        return Layer(blur(self.colour, sigma), blur(self.alpha, sigma))
+
+
+def over(layer: Layer, ground: Picture) -> Picture:
+    """Compose a layer with a ground."""
+    return layer.colour + ground * (1 - layer.alpha)[..., None]

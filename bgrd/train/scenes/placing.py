@@ -1,0 +1,69 @@
+"""A subject set before a ground: light made to match, shadows and mirror images that are not subject, soft edges."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bgrd.train.raster import Picture, Plane, blur, warp
+from bgrd.train.scenes.layers import Layer, over
+from bgrd.train.scenes.stage import Scene, Stage
+
+__all__ = ["matched", "shadowed", "stand"]
+
+
+def stand(stage: Stage, layer: Layer, ground: Picture, *, floor: bool = True) -> Scene:
+    """Compose a layer with a ground as one photo; `floor` says that it may stand on something and throw a shadow."""
+    if stage.chance(0.7):
+        layer = layer.soft(stage.between(0.3, 0.9) if stage.chance(0.85) else stage.between(0.9, 2.2))
+    layer = matched(layer, ground, amount=stage.between(0, 0.5))
+    if floor and stage.chance(0.75):
+        ground = shadowed(stage, ground, layer)
+    return Scene(picture=over(layer, ground), alpha=np.clip(layer.alpha, 0, 1))
+
+
+def matched(layer: Layer, ground: Picture, *, amount: float) -> Layer:
+    """Draw a layer's mean colour towards the ground's: by nothing at 0, wholly at 1."""
+    weight = float(layer.alpha.sum())
+    if weight < 1:
+        return layer
+    coarse = layer.colour[::4, ::4].reshape(-1, 3).mean(0), ground[::4, ::4].reshape(-1, 3).mean(0)
+    mean = coarse[0] / max(float(layer.alpha[::4, ::4].mean()), 1e-3) + 0.02
+    gain = np.clip(((coarse[1] + 0.02) / mean) ** amount, 0.5, 1.8).astype(np.float32)
+    return Layer(np.minimum(layer.colour * gain, layer.alpha[..., None]), layer.alpha)
+
+
+def shadowed(stage: Stage, ground: Picture, layer: Layer) -> Picture:
+    """Put the subject's shadow on the ground: beneath it, aslant, or as on a wall; or mirror it in the floor."""
+    rows = np.flatnonzero(layer.alpha.max(1) > 0.5)
+    if not len(rows):
+        return ground
+    bottom = float(rows[-1])
+    kind = int(stage.rng.choice(4, p=[0.4, 0.25, 0.2, 0.15]))
+    if kind == 3:
+        return _mirrored(stage, ground, layer, bottom=bottom)
+    matrix = np.eye(3)
+    if kind == 0:
+        flat = stage.between(0.05, 0.2)
+        matrix[1] = [0, flat, bottom * (1 - flat)]
+    elif kind == 1:
+        low, lean = stage.between(0.2, 0.7), stage.between(-1.5, 1.5)
+        matrix[0, 1:] = [lean, -lean * bottom]
+        matrix[1] = [0, low, bottom * (1 - low)]
+    else:
+        matrix[:2, 2] = stage.side * stage.rng.uniform(-0.06, 0.06, 2)
+    shade: Plane = warp(layer.alpha, matrix, side=(stage.side, stage.side))
+    shade = blur(shade, stage.side * stage.scale(0.006, 0.04)) * np.float32(stage.between(0.15, 0.75))
+    return ground * (1 - shade)[..., None]
+
+
+def _mirrored(stage: Stage, ground: Picture, layer: Layer, *, bottom: float) -> Picture:
+    """Give a ground of polished stone or water: the subject upside down beneath itself, fading."""
+    side = stage.side
+    tall = stage.between(0.5, 1.0)
+    matrix = np.array([[1, 0, 0], [0, -tall, bottom * (1 + tall)], [0, 0, 1]])
+    turned = Layer(warp(layer.colour, matrix, side=(side, side)), warp(layer.alpha, matrix, side=(side, side)))
+    turned = turned.soft(stage.scale(0.3, 3))
+    row = np.arange(side, dtype=np.float32)[:, None]
+    fade = np.clip(1 - (row - np.float32(bottom)) / np.float32(side * stage.between(0.15, 0.8)), 0, 1)
+    fade *= np.float32(stage.between(0.15, 0.7))
+    return over(Layer(turned.colour * fade[..., None], turned.alpha * fade), ground)

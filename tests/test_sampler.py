@@ -1,0 +1,127 @@
+"""Samples: what a network is trained on."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from bgrd.errors import TrainingError
+from bgrd.train.sampler import KINDS, LEAST, MIXTURE, MOST, Sampler, contact_sheet
+from bgrd.train.stock import Item, Stock
+
+
+def packed(pixels: NDArray[np.uint8], suffix: str) -> bytes:
+    """Encode RGB, RGBA or grey."""
+    order = {2: pixels, 3: pixels[..., ::-1]}[pixels.ndim] if pixels.shape[2:] != (4,) else pixels[..., [2, 1, 0, 3]]
+    return cv2.imencode(suffix, np.ascontiguousarray(order))[1].tobytes()
+
+
+def disc(width: int, height: int) -> NDArray[np.uint8]:
+    """Give a mask: an ellipse that fills half of each direction."""
+    mask = np.zeros((height, width), np.uint8)
+    cv2.ellipse(mask, (width // 2, height // 2), (width // 4, height // 4), 0, 0, 360, 255, -1)
+    return mask
+
+
+def stock(*, sizes: tuple[tuple[int, int], ...] = ((48, 64), (20, 16))) -> Stock:
+    """Give a small stock: for each size a pair, a cut-out and a background of noise."""
+    rng = np.random.default_rng(7)
+    pairs, cutouts, backgrounds = [], [], []
+    for number, (width, height) in enumerate(sizes):
+        pixels = rng.integers(0, 256, (height, width, 3), np.uint8)
+        mask = disc(width, height)
+        about = {"source": f"source{number}", "category": "things"}
+        pairs.append(Item(name="pair", image=packed(pixels, ".jpg"), mask=packed(mask, ".png"), **about))
+        whole = packed(np.dstack([pixels, mask]), ".png")
+        cutouts.append(Item(name="cutout", image=whole, mask=None, **about))
+        backgrounds.append(Item(name="background", image=packed(pixels, ".jpg"), mask=None, **about))
+    return Stock(pairs=pairs, cutouts=cutouts, backgrounds=backgrounds)
+
+
+STOCK = stock()
+
+
+def test_a_sample_is_a_pure_function_of_seed_and_index() -> None:
+    """Two samplers draw the same, in whatever order they are asked; another seed or index gives another sample."""
+    first, second = (Sampler(STOCK, side=64, seed=3) for _ in range(2))
+    forth = [first.sample(index) for index in range(12)]
+    back = [second.sample(index) for index in reversed(range(12))][::-1]
+    for one, other in zip(forth, back, strict=True):
+        assert (one[0] == other[0]).all()
+        assert (one[1] == other[1]).all()
+    assert (Sampler(STOCK, side=64, seed=4).sample(0)[0] != forth[0][0]).any()
+    assert (forth[0][0] != forth[1][0]).any()
+
+
+@pytest.mark.parametrize("kind", [kind.name for kind in KINDS])
+def test_every_kind_draws(kind: str) -> None:
+    """60 samples of each kind come without a warning, of the size asked, their subject within bounds."""
+    sampler = Sampler(STOCK, {kind: 1.0}, side=48, seed=0)
+    for index in range(60):
+        picture, alpha = sampler.sample(index)
+        assert picture.shape == (48, 48, 3)
+        assert alpha.shape == (48, 48)
+        assert picture.dtype == alpha.dtype == np.uint8
+        assert LEAST - 0.01 <= alpha.mean() / 255 <= MOST + 0.01
+
+
+@pytest.mark.parametrize("kind", [kind.name for kind in KINDS])
+def test_alpha_has_both_ends(kind: str) -> None:
+    """Some of each kind's samples have pixels that are wholly subject, and all have some that are wholly ground."""
+    alphas = [Sampler(STOCK, {kind: 1.0}, side=48, seed=1).sample(index)[1] for index in range(12)]
+    assert max(int(alpha.max()) for alpha in alphas) > 250
+    assert min(int(alpha.min()) for alpha in alphas) < 5
+
+
+def test_kinds_without_pictures_are_left_out() -> None:
+    """A stock of pairs alone draws no cut-outs, and an empty one made-up scenes alone."""
+    pairs = Stock(pairs=[item for group in STOCK.pairs.values() for item in group])
+    assert "cutouts" not in {kind.name for kind in Sampler(pairs, side=32, seed=0).kinds}
+    empty = Sampler(Stock(), side=48, seed=0)
+    assert not any(kind.needs for kind in empty.kinds)
+    for index in range(30):
+        empty.sample(index)
+
+
+def test_nothing_to_draw_is_told() -> None:
+    """A mixture of pairs without a pair, an unknown kind and a share below 0 are errors that say so."""
+    with pytest.raises(TrainingError, match="nothing to draw"):
+        Sampler(Stock(), {"pairs": 1.0}, side=32, seed=0)
+    with pytest.raises(TrainingError, match="dragons"):
+        Sampler(STOCK, {"dragons": 1.0}, side=32, seed=0)
+    with pytest.raises(TrainingError, match="pairs"):
+        Sampler(STOCK, {"pairs": -1.0}, side=32, seed=0)
+
+
+def test_a_subject_that_is_none_is_told() -> None:
+    """Pairs whose masks are empty end in an error, not in an endless search."""
+    pixels = np.zeros((32, 32, 3), np.uint8)
+    item = Item(
+        name="void",
+        source="s",
+        category="c",
+        image=packed(pixels, ".jpg"),
+        mask=packed(np.zeros((32, 32), np.uint8), ".png"),
+    )
+    with pytest.raises(TrainingError, match="no subject"):
+        Sampler(Stock(pairs=[item]), {"pairs": 1.0}, side=32, seed=0).sample(0)
+
+
+def test_shares_are_kept() -> None:
+    """The built-in mixture is a third pairs and at least a third made-up scenes."""
+    total = sum(MIXTURE.values())
+    made = sum(kind.share for kind in KINDS if not kind.needs)
+    assert 0.25 <= MIXTURE["pairs"] / total <= 0.4
+    assert made / total >= 0.15
+
+
+def test_a_contact_sheet_shows_each_sample_beside_its_alpha() -> None:
+    """The sheet's first two squares are the first sample and its alpha."""
+    sampler = Sampler(STOCK, side=32, seed=0)
+    sheet = np.asarray(contact_sheet(sampler, 3, columns=2))
+    picture, alpha = sampler.sample(0)
+    assert sheet.shape == (64, 128, 3)
+    assert (sheet[:32, :32] == picture).all()
+    assert (sheet[:32, 32:64, 1] == alpha).all()
