@@ -125,7 +125,7 @@ def _tint(rng: Generator) -> NDArray[np.float32]:
         matrix[:, :3] = grey * tone[:, None]
         return matrix
     amount = rng.uniform(0.2, 1.7)
-    angle = rng.choice([0.0, 0.15, 0.6]) * rng.standard_normal()
+    angle = rng.choice([0.0, 0.0, 0.15, 0.5]) * rng.standard_normal()
     third = (1 - np.cos(angle)) / 3
     swing = np.sin(angle) / np.sqrt(3)
     hue = np.full((3, 3), third) + np.cos(angle) * np.eye(3)

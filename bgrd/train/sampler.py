@@ -12,7 +12,7 @@ from PIL import Image
 from bgrd.errors import TrainingError
 from bgrd.train.augment import finished
 from bgrd.train.raster import Bytes, one_thread
-from bgrd.train.scenes import cutouts, pairs, shapes
+from bgrd.train.scenes import creatures, cutouts, pairs, shapes, vehicles
 from bgrd.train.scenes.stage import Scene, Stage
 from bgrd.train.stock import Stock
 
@@ -40,6 +40,9 @@ KINDS: tuple[Kind, ...] = (
     Kind(name="small", share=5, draw=cutouts.small, needs=("cutouts",)),
     Kind(name="shapes", share=12, draw=shapes.draw),
     Kind(name="clusters", share=6, draw=shapes.draw_cluster),
+    Kind(name="vehicles", share=5, draw=vehicles.draw),
+    Kind(name="beasts", share=4, draw=creatures.draw),
+    Kind(name="people", share=2, draw=creatures.draw_people),
 )
 """Every kind there is; the shares need not come to 100."""
 

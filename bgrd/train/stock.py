@@ -66,7 +66,7 @@ class Stock:
         return image, mask
 
     def cutout(self, item: Item) -> Bytes:
-        """Decode a cut-out to RGBA; raises TrainingError where it is damaged or has no alpha."""
+        """Decode a cut-out to RGBA, colours times alpha; raises TrainingError where it is damaged or has no alpha."""
         return self._pixels(item, channels=4, want="a PNG with alpha of 8 bits")
 
     def background(self, item: Item) -> Bytes:
@@ -80,6 +80,8 @@ class Stock:
         pixels = decode(item.image, channels=channels)
         if pixels is None:
             raise TrainingError(f"{item.name}: not {want}")
+        if channels == 4:
+            pixels[..., :3] = (pixels[..., :3] * (pixels[..., 3:] / np.float32(255)) + 0.5).astype(np.uint8)
         if pixels.nbytes <= self._room:
             self._room -= pixels.nbytes
             pixels = np.ascontiguousarray(pixels)

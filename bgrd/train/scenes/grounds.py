@@ -12,7 +12,7 @@ from bgrd.train.scenes.palette import colour, kin, vary
 from bgrd.train.scenes.stage import Stage, as_floats
 from bgrd.train.scenes.textures import noise, shades, surface
 
-__all__ = ["emptied", "ground", "leaves", "photo", "studio"]
+__all__ = ["emptied", "ground", "leaves", "outdoors", "photo", "studio", "table"]
 
 
 def ground(stage: Stage) -> Picture:
@@ -31,6 +31,18 @@ def ground(stage: Stage) -> Picture:
     if stage.chance(0.33):
         found = blur(found, stage.scale(0.8, stage.side / 24))
     return np.clip(found, 0, 1)
+
+
+def outdoors(stage: Stage) -> Picture:
+    """Give a ground for what stands on one: mostly a photo, else a floor before a view, else any."""
+    pick = stage.rng.random()
+    if pick < 0.5:
+        found = photo(stage)
+    elif pick < 0.75:
+        found = emptied(stage)
+    else:
+        return table(stage) if pick < 0.9 else ground(stage)
+    return blur(found, stage.scale(0.8, 6)) if stage.chance(0.3) else found
 
 
 def photo(stage: Stage) -> Picture:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bgrd.train.raster import Picture, Plane, blur
+from bgrd.train.raster import Picture, Plane, blur, thrice
 
 __all__ = ["Layer", "over"]
 
@@ -26,21 +26,21 @@ class Layer:
     @classmethod
     def of(cls, picture: Picture, alpha: Plane) -> Layer:
         """Give a layer that shows a picture as far as `alpha` says."""
-        return cls(picture * alpha[..., None], alpha)
+        return cls(picture * thrice(alpha), alpha)
 
     def lay(self, picture: Picture, cover: Plane, *, left: int = 0, top: int = 0) -> None:
         """Lay a picture over what is there, as far as `cover` says, with its corner at (left, top); it must fit in."""
         rows, columns = slice(top, top + cover.shape[0]), slice(left, left + cover.shape[1])
         rest = 1 - cover
-        self.colour[rows, columns] *= rest[..., None]
-        self.colour[rows, columns] += picture * cover[..., None]
+        self.colour[rows, columns] *= thrice(rest)
+        self.colour[rows, columns] += picture * thrice(cover)
         self.alpha[rows, columns] *= rest
         self.alpha[rows, columns] += cover
 
     def under(self, other: Layer) -> Layer:
         """Give this layer with another one over it."""
         rest = 1 - other.alpha
-        return Layer(other.colour + self.colour * rest[..., None], other.alpha + self.alpha * rest)
+        return Layer(other.colour + self.colour * thrice(rest), other.alpha + self.alpha * rest)
 
     def soft(self, sigma: float) -> Layer:
         """Give the layer out of focus: colour and alpha blurred together, so that no seam shows."""
@@ -49,4 +49,4 @@ class Layer:
 
 def over(layer: Layer, ground: Picture) -> Picture:
     """Compose a layer with a ground."""
-    return layer.colour + ground * (1 - layer.alpha)[..., None]
+    return layer.colour + ground * thrice(1 - layer.alpha)

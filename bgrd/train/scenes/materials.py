@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bgrd.train.raster import Picture, Plane, blur, depth, remap, slopes
+from bgrd.train.raster import Picture, Plane, blur, depth, remap, slopes, thrice
 from bgrd.train.scenes.palette import Colour, colour, vary
 from bgrd.train.scenes.stage import Stage
 from bgrd.train.scenes.textures import fur, grain, marble, noise, surface
@@ -62,14 +62,14 @@ def lit(
     across, down = slopes(height)
     facing = 1 / np.sqrt(across * across + down * down + 1)
     toward = (light[2] - across * light[0] - down * light[1]) * facing
-    found = picture * (np.float32(made.ambient) + np.float32(made.diffuse) * np.maximum(toward, 0))[..., None]
+    found = picture * thrice(np.float32(made.ambient) + np.float32(made.diffuse) * np.maximum(toward, 0))
     if made.mirror or made.glass:
         found = _shown(found, picture, across * facing, down * facing, made=made, around=around)
     if made.gloss:
         half = light + np.array([0, 0, 1], np.float32)
         half /= np.linalg.norm(half)
         bright = np.maximum((half[2] - across * half[0] - down * half[1]) * facing, 0) ** np.float32(made.shine)
-        found = found + (np.float32(made.gloss) * bright)[..., None]
+        found = found + thrice(np.float32(made.gloss) * bright)
     return np.asarray(np.clip(found, 0, 1), np.float32)
 
 

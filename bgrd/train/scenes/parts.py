@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +20,15 @@ __all__ = ["Part", "fitted", "hairy", "painted_parts", "pose", "posed"]
 class Part:
     """Closed outlines (a hole where one lies within another) or, with `thickness`, open lines, made of one thing.
 
-    `thickness` is in the units of the points.
+    `thickness` is in the units of the points. With `union` outlines melt into one body, and there are no holes.
+    `opacity` below 1 lets through what was painted before: the tint of a shadow, a highlight.
     """
 
     outlines: Sequence[Points]
     made: Material
     thickness: float | None = None
+    union: bool = False
+    opacity: float = 1.0
 
 
 def pose(
@@ -61,9 +64,9 @@ def fitted(parts: Sequence[Part]) -> list[Part]:
     low, high = points.min(0), points.max(0)
     middle, factor = (low + high) / 2, 2 / max(float((high - low).max()), 1e-3)
     return [
-        Part(
+        replace(
+            part,
             outlines=[(outline - middle) * np.float32(factor) for outline in part.outlines],
-            made=part.made,
             thickness=None if part.thickness is None else part.thickness * factor,
         )
         for part in parts
@@ -74,9 +77,9 @@ def posed(parts: Sequence[Part], matrix: NDArray[np.float64]) -> list[Part]:
     """Move parts by a 3x3 matrix; lines keep their thickness against the whole."""
     factor = float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
     return [
-        Part(
+        replace(
+            part,
             outlines=[_through(outline, matrix) for outline in part.outlines],
-            made=part.made,
             thickness=None if part.thickness is None else part.thickness * factor,
         )
         for part in parts
@@ -103,11 +106,11 @@ def _paint(stage: Stage, layer: Layer, part: Part, *, ground: Picture, light: Li
     left, top = (int(max(value, 0)) for value in np.floor(points.min(0) - margin))
     right, bottom = (int(min(value, stage.side)) for value in np.ceil(points.max(0) + margin) + 1)
     width, height = right - left, bottom - top
-    if width < 3 or height < 3:
+    if width < 4 or height < 4:
         return
     moved = [outline - np.array([left, top], np.float32) for outline in part.outlines]
     if part.thickness is None:
-        cover: Plane = fill(moved, width=width, height=height)
+        cover: Plane = fill(moved, width=width, height=height, union=part.union)
     else:
         cover = strokes(moved, thickness=part.thickness, width=width, height=height)
     picture = lit(
@@ -118,7 +121,7 @@ def _paint(stage: Stage, layer: Layer, part: Part, *, ground: Picture, light: Li
         around=ground[top:bottom, left:right],
         rough=roughness(stage, part.made, width=width, height=height),
     )
-    layer.lay(picture, cover, left=left, top=top)
+    layer.lay(picture, cover * np.float32(part.opacity), left=left, top=top)
 
 
 def hairy(stage: Stage, layer: Layer, *, length: float, fall: float) -> Layer:

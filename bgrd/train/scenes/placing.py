@@ -2,13 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from bgrd.train.raster import Picture, Plane, blur, warp
+from bgrd.train.raster import Picture, Plane, blur, thrice, warp
 from bgrd.train.scenes.layers import Layer, over
+from bgrd.train.scenes.materials import lamp
+from bgrd.train.scenes.parts import Part, fitted, hairy, painted_parts, pose, posed
 from bgrd.train.scenes.stage import Scene, Stage
 
-__all__ = ["matched", "shadowed", "stand"]
+__all__ = ["matched", "shadowed", "shown", "stand"]
+
+
+def shown(
+    stage: Stage,
+    things: Sequence[Sequence[Part]],
+    ground: Picture,
+    *,
+    tilt: float = 0.15,
+    low: float = 0.4,
+    high: float = 1.3,
+    hair: float = 0.0,
+) -> Scene:
+    """Set things, each of parts, on a ground, far ones first; `hair` is the length of their fur as part of the side."""
+    light, layer = lamp(stage), Layer.empty(stage.side)
+    size = stage.scale(low, high) * len(things) ** -0.4
+    for thing in things:
+        matrix = pose(stage, tilt=tilt, low=size * 0.85, high=size * 1.15)
+        found = painted_parts(stage, posed(fitted(thing), matrix), ground=ground, light=light)
+        if hair:
+            found = hairy(stage, found, length=hair * stage.side, fall=stage.between(0.1, 0.7))
+        layer = layer.under(found)
+    return stand(stage, layer, ground)
 
 
 def stand(stage: Stage, layer: Layer, ground: Picture, *, floor: bool = True) -> Scene:
@@ -29,7 +55,7 @@ def matched(layer: Layer, ground: Picture, *, amount: float) -> Layer:
     coarse = layer.colour[::4, ::4].reshape(-1, 3).mean(0), ground[::4, ::4].reshape(-1, 3).mean(0)
     mean = coarse[0] / max(float(layer.alpha[::4, ::4].mean()), 1e-3) + 0.02
     gain = np.clip(((coarse[1] + 0.02) / mean) ** amount, 0.5, 1.8).astype(np.float32)
-    return Layer(np.minimum(layer.colour * gain, layer.alpha[..., None]), layer.alpha)
+    return Layer(np.minimum(layer.colour * gain, thrice(layer.alpha)), layer.alpha)
 
 
 def shadowed(stage: Stage, ground: Picture, layer: Layer) -> Picture:
@@ -53,7 +79,7 @@ def shadowed(stage: Stage, ground: Picture, layer: Layer) -> Picture:
         matrix[:2, 2] = stage.side * stage.rng.uniform(-0.06, 0.06, 2)
     shade: Plane = warp(layer.alpha, matrix, side=(stage.side, stage.side))
     shade = blur(shade, stage.side * stage.scale(0.006, 0.04)) * np.float32(stage.between(0.15, 0.75))
-    return ground * (1 - shade)[..., None]
+    return ground * thrice(1 - shade)
 
 
 def _mirrored(stage: Stage, ground: Picture, layer: Layer, *, bottom: float) -> Picture:
@@ -66,4 +92,4 @@ def _mirrored(stage: Stage, ground: Picture, layer: Layer, *, bottom: float) -> 
     row = np.arange(side, dtype=np.float32)[:, None]
     fade = np.clip(1 - (row - np.float32(bottom)) / np.float32(side * stage.between(0.15, 0.8)), 0, 1)
     fade *= np.float32(stage.between(0.15, 0.7))
-    return over(Layer(turned.colour * fade[..., None], turned.alpha * fade), ground)
+    return over(Layer(turned.colour * thrice(turned.alpha * 0 + fade), turned.alpha * fade), ground)

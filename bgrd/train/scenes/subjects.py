@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from bgrd.errors import TrainingError
 from bgrd.train.augment import bounds, touched
-from bgrd.train.raster import Bytes, Picture, Plane, affine, blur, erode, perspective, remap, warp
+from bgrd.train.raster import Bytes, Picture, Plane, affine, blur, erode, perspective, remap, thrice, warp
 from bgrd.train.scenes.layers import Layer
 from bgrd.train.scenes.stage import Stage, as_floats
 from bgrd.train.scenes.textures import noise
@@ -21,9 +21,7 @@ def cutout(stage: Stage, *, low: float, high: float) -> Layer:
     pixels = stage.stock.cutout(item)
     matrix = _seat(stage, pixels[..., 3], low=low, high=high, name=item.name)
     size = (stage.side, stage.side)
-    alpha = as_floats(np.ascontiguousarray(pixels[..., 3]))
-    source = np.dstack([as_floats(pixels[..., :3]) * alpha[..., None], alpha])
-    found = warp(source, matrix, side=size)
+    found = as_floats(np.asarray(warp(pixels, matrix, side=size)))
     if stage.chance(0.3):
         found = _bent(stage, found)
     return Layer(np.ascontiguousarray(found[..., :3]), np.ascontiguousarray(found[..., 3]))
@@ -45,9 +43,9 @@ def kept(stage: Stage, *, low: float, high: float) -> Layer:
 def _freed(picture: Picture, alpha: Plane) -> Picture:
     """Carry the colour of the inside out to the rim, where the old ground shows through."""
     core = erode((alpha > 0.97).astype(np.float32), pixels=1)
-    wide, weight = blur(picture * core[..., None], 2.0), blur(core, 2.0)
-    guess = wide / np.maximum(weight, 1e-3)[..., None]
-    trust = np.maximum(core, np.float32(1) - np.minimum(weight * 8, 1))[..., None]
+    wide, weight = blur(picture * thrice(core), 2.0), blur(core, 2.0)
+    guess = wide / thrice(np.maximum(weight, np.float32(1e-3)))
+    trust = thrice(np.maximum(core, 1 - np.minimum(weight * 8, 1)))
     return np.asarray(picture * trust + guess * (1 - trust), np.float32)
 
 

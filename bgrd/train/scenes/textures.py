@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.random import Generator
 
-from bgrd.train.raster import Picture, Plane, blur, cells, fill, remap, resize
+from bgrd.train.raster import Picture, Plane, blur, cells, fill, remap, resize, thrice
 from bgrd.train.scenes.palette import Colour, colour, kin, vary
 from bgrd.train.scenes.stage import Stage
 
@@ -39,8 +39,8 @@ def shades(plane: Plane, colours: Colour) -> Picture:
 
 def grain(stage: Stage, *, width: int, height: int, base: Colour, amount: float) -> Picture:
     """Give a colour with a fine unevenness, as paint, cloth and skin have it."""
-    uneven = noise(stage.rng, width=width, height=height, coarse=stage.scale(3, 60), octaves=3)
-    return np.clip(base + np.float32(amount) * (uneven[..., None] - np.float32(0.5)), 0, 1)
+    uneven = noise(stage.rng, width=width, height=height, coarse=stage.scale(3, 60), octaves=2)
+    return np.clip(thrice(np.float32(amount) * (uneven - np.float32(0.5))) + base, 0, 1)
 
 
 def marble(stage: Stage, *, width: int, height: int, colours: Colour | None = None) -> Picture:
@@ -83,7 +83,6 @@ def patterned(stage: Stage, *, width: int, height: int) -> Picture:
 
 def surface(stage: Stage, *, width: int, height: int, bare: bool = False) -> Picture:
     """Give any surface: plain with grain, noise, strands, a pattern, or a piece of a photo, `bare` without subject."""
-    width, height = max(width, 4), max(height, 4)
     match int(stage.rng.choice(5, p=[0.3, 0.15, 0.12, 0.18, 0.25])):
         case 0:
             return grain(stage, width=width, height=height, base=colour(stage.rng), amount=stage.between(0, 0.15))
