@@ -23,8 +23,12 @@ cli.bench_tables | cli.train_prepare
 cli.flags | train.prepare
 train.manifest
 train.sampler
-train.scenes.cutouts | train.scenes.pairs | train.scenes.shapes
-train.scenes.grounds | train.scenes.parts | train.scenes.placing | train.scenes.subjects
+train.scenes.drawings
+train.scenes.screens | train.scenes.thin | train.scenes.vehicles | train.scenes.vessels
+train.scenes.cards | train.scenes.creatures | train.scenes.cutouts | train.scenes.flutter | train.scenes.pairs
+train.scenes.shapes | train.scenes.solids
+train.scenes.placing | train.scenes.subjects
+train.scenes.grounds | train.scenes.parts
 train.augment | train.scenes.materials
 train.corrections | train.scenes.textures | train.taking
 train.candidates | train.scenes.layers | train.scenes.outlines | train.scenes.palette | train.scenes.stage

@@ -106,13 +106,13 @@ def _tones(rng: Generator) -> Bytes:
     at = np.linspace(0, 1, 256)
     kind = rng.random()
     if kind < 0.07:
-        curve = at ** rng.uniform(1.1, 2.0) * rng.uniform(0.2, 0.6)
+        curve = at ** rng.uniform(1.0, 1.6) * rng.uniform(0.25, 0.7)
     elif kind < 0.11:
         curve = rng.uniform(0.3, 0.6) + at * rng.uniform(0.2, 0.4)
     else:
         curve = at ** np.exp(0.25 * rng.standard_normal())
         curve = (curve - 0.5) * np.exp(0.2 * rng.standard_normal()) + 0.5 + 0.07 * rng.standard_normal()
-    warm = 1 + rng.choice([0.0, 0.05, 0.15]) * rng.standard_normal(3)
+    warm = 1 + rng.choice([0.0, 0.04, 0.1]) * rng.standard_normal(3)
     return np.asarray(np.clip(curve[:, None] * warm * 255, 0, 255), np.uint8)[None]
 
 

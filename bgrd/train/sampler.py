@@ -12,7 +12,20 @@ from PIL import Image
 from bgrd.errors import TrainingError
 from bgrd.train.augment import finished
 from bgrd.train.raster import Bytes, one_thread
-from bgrd.train.scenes import creatures, cutouts, pairs, shapes, vehicles
+from bgrd.train.scenes import (
+    cards,
+    creatures,
+    cutouts,
+    drawings,
+    flutter,
+    pairs,
+    screens,
+    shapes,
+    solids,
+    thin,
+    vehicles,
+    vessels,
+)
 from bgrd.train.scenes.stage import Scene, Stage
 from bgrd.train.stock import Stock
 
@@ -21,6 +34,8 @@ __all__ = ["KINDS", "MIXTURE", "Kind", "Sampler", "contact_sheet"]
 LEAST, MOST = 0.012, 0.93
 """The part of the frame a subject takes; what a kind draws beyond it is drawn again."""
 _TRIES = 25
+_DIMMEST = 5.0
+"""How far a picture's bytes must spread for anything to be seen in it: black on black teaches nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,13 +51,23 @@ class Kind:
 KINDS: tuple[Kind, ...] = (
     Kind(name="pairs", share=30, draw=pairs.draw, needs=("pairs",)),
     Kind(name="regrounded", share=15, draw=cutouts.draw_pairs, needs=("pairs",)),
-    Kind(name="cutouts", share=20, draw=cutouts.draw, needs=("cutouts",)),
-    Kind(name="small", share=5, draw=cutouts.small, needs=("cutouts",)),
-    Kind(name="shapes", share=12, draw=shapes.draw),
-    Kind(name="clusters", share=6, draw=shapes.draw_cluster),
+    Kind(name="cutouts", share=16, draw=cutouts.draw, needs=("cutouts",)),
+    Kind(name="small", share=4, draw=cutouts.small, needs=("cutouts",)),
+    Kind(name="shapes", share=7, draw=shapes.draw),
+    Kind(name="clusters", share=2, draw=shapes.draw_cluster),
     Kind(name="vehicles", share=5, draw=vehicles.draw),
     Kind(name="beasts", share=4, draw=creatures.draw),
-    Kind(name="people", share=2, draw=creatures.draw_people),
+    Kind(name="people", share=1.5, draw=creatures.draw_people),
+    Kind(name="butterflies", share=1.5, draw=flutter.draw_butterflies),
+    Kind(name="fish", share=1.5, draw=flutter.draw_fish),
+    Kind(name="vessels", share=2.5, draw=vessels.draw),
+    Kind(name="thin", share=2.5, draw=thin.draw),
+    Kind(name="cards", share=2, draw=cards.draw),
+    Kind(name="solids", share=2, draw=solids.draw),
+    Kind(name="screens", share=1, draw=screens.draw),
+    Kind(name="products", share=1, draw=screens.product),
+    Kind(name="drawings", share=1, draw=drawings.draw),
+    Kind(name="lettering", share=0.5, draw=drawings.draw_lettering),
 )
 """Every kind there is; the shares need not come to 100."""
 
@@ -75,9 +100,9 @@ class Sampler:
 
     def sample(self, index: int) -> tuple[Bytes, Bytes]:
         """Draw a sample: RGB (side, side, 3) and alpha (side, side), bytes."""
+        kind = self.kinds[int(np.random.default_rng((self.seed, index)).choice(len(self.kinds), p=self._shares))]
         for attempt in range(_TRIES):
             rng = np.random.default_rng((self.seed, index, attempt))
-            kind = self.kinds[int(rng.choice(len(self.kinds), p=self._shares))]
             scene = kind.draw(Stage(stock=self._stock, side=self.side, rng=rng))
             if LEAST <= float(scene.alpha.mean()) <= MOST:
                 return finished(rng, scene.picture, scene.alpha)

@@ -150,7 +150,9 @@ def bird(stage: Stage) -> list[Part]:
     )
     horn = Material(surface=coloured(stage, colour(stage.rng)), gloss=0.3)
     lift = stage.between(-1.2, 0.4) if stage.chance(0.5) else 0.1
-    wing = moved(smooth([[0, 0], [0.2, -0.16], [0.7, -0.05], [0.85, 0.06], [0.3, 0.16]]), angle=lift, x=-0.15, y=-0.05)
+    wing = moved(
+        smooth([[0.0, 0.0], [0.2, -0.16], [0.7, -0.05], [0.85, 0.06], [0.3, 0.16]]), angle=lift, x=-0.15, y=-0.05
+    )
     parts = [
         Part(
             outlines=[

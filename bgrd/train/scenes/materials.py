@@ -49,8 +49,8 @@ def lamp(stage: Stage) -> Light:
 def lit(
     picture: Picture, cover: Plane, *, made: Material, light: Light, around: Picture, rough: Plane | None
 ) -> Picture:
-    """Light a part's colours by the shape its outline lets one guess; `around` is the ground behind, same size."""
-    if made.bulge <= 0 and rough is None:
+    """Light a part by the shape its outline lets one guess, unless tiny; `around` is the ground behind, same size."""
+    if (made.bulge <= 0 and rough is None) or min(cover.shape) < 9:
         return picture
     inner = depth(cover)
     reach = max(float(inner.max()) * made.rim, 1.0)

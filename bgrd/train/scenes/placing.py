@@ -14,6 +14,9 @@ from bgrd.train.scenes.stage import Scene, Stage
 
 __all__ = ["matched", "shadowed", "shown", "stand"]
 
+_SHADOWS = (0, 0, 0, 1, 1, 2, 2, 3)
+"""How often a shadow lies beneath (0), falls aslant (1), is close behind (2), or the ground mirrors (3)."""
+
 
 def shown(
     stage: Stage,
@@ -58,13 +61,13 @@ def matched(layer: Layer, ground: Picture, *, amount: float) -> Layer:
     return Layer(np.minimum(layer.colour * gain, thrice(layer.alpha)), layer.alpha)
 
 
-def shadowed(stage: Stage, ground: Picture, layer: Layer) -> Picture:
+def shadowed(stage: Stage, ground: Picture, layer: Layer, *, kinds: Sequence[int] = _SHADOWS) -> Picture:
     """Put the subject's shadow on the ground: beneath it, aslant, or as on a wall; or mirror it in the floor."""
     rows = np.flatnonzero(layer.alpha.max(1) > 0.5)
     if not len(rows):
         return ground
     bottom = float(rows[-1])
-    kind = int(stage.rng.choice(4, p=[0.4, 0.25, 0.2, 0.15]))
+    kind = kinds[int(stage.rng.integers(len(kinds)))]
     if kind == 3:
         return _mirrored(stage, ground, layer, bottom=bottom)
     matrix = np.eye(3)

@@ -38,9 +38,11 @@ def shades(plane: Plane, colours: Colour) -> Picture:
 
 
 def grain(stage: Stage, *, width: int, height: int, base: Colour, amount: float) -> Picture:
-    """Give a colour with a fine unevenness, as paint, cloth and skin have it."""
+    """Give a colour with a fine unevenness, as paint, cloth and skin have it; on a small thing nobody sees it."""
+    if width * height < 600:
+        return np.full((height, width, 3), base, np.float32)
     uneven = noise(stage.rng, width=width, height=height, coarse=stage.scale(3, 60), octaves=2)
-    return np.clip(thrice(np.float32(amount) * (uneven - np.float32(0.5))) + base, 0, 1)
+    return np.asarray(np.clip(thrice(np.float32(amount) * (uneven - np.float32(0.5))) + base, 0, 1), np.float32)
 
 
 def marble(stage: Stage, *, width: int, height: int, colours: Colour | None = None) -> Picture:
