@@ -8,10 +8,10 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from bgrd.train.raster import Bytes, Plane, blur, drag, look_up, mixed, perspective, resize, squeeze
+from bgrd.train.raster import Bytes, Plane, blur, drag, look_up, mixed, perspective, resize, squeeze, stamped
 from bgrd.train.scenes.stage import as_bytes
 
-__all__ = ["bounds", "cropped", "finished", "touched"]
+__all__ = ["bounds", "cropped", "finished", "tint", "touched"]
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
@@ -89,9 +89,11 @@ def finished(rng: Generator, picture: NDArray[np.float32], alpha: Plane) -> tupl
     if rng.random() < 0.85:
         found = look_up(found, table=_tones(rng))
     if rng.random() < 0.35:
-        found = mixed(found, _tint(rng))
+        found = np.asarray(mixed(found, tint(rng)), np.uint8)
     if rng.random() < 0.1:
         found = _vignetted(rng, found)
+    if rng.random() < 0.04:
+        found = _marked(rng, found)
     if rng.random() < 0.2:
         found = _unsharp(rng, found)
     if rng.random() < 0.4:
@@ -116,22 +118,19 @@ def _tones(rng: Generator) -> Bytes:
     return np.asarray(np.clip(curve[:, None] * warm * 255, 0, 255), np.uint8)[None]
 
 
-def _tint(rng: Generator) -> NDArray[np.float32]:
+def tint(rng: Generator) -> NDArray[np.float32]:
     """Give a mix of channels: grey (one in four), less or more colour, other hues, at times brown as old photos."""
     grey = np.tile(_LUMA, (3, 1))
-    matrix = np.zeros((3, 4), np.float32)
     if rng.random() < 0.25:
         tone = np.array([1.07, 1.0, 0.85], np.float32) if rng.random() < 0.25 else np.ones(3, np.float32)
-        matrix[:, :3] = grey * tone[:, None]
-        return matrix
+        return np.asarray(grey * tone[:, None], np.float32)
     amount = rng.uniform(0.2, 1.7)
     angle = rng.choice([0.0, 0.0, 0.15, 0.5]) * rng.standard_normal()
     third = (1 - np.cos(angle)) / 3
     swing = np.sin(angle) / np.sqrt(3)
     hue = np.full((3, 3), third) + np.cos(angle) * np.eye(3)
     hue += swing * np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]])
-    matrix[:, :3] = hue @ (grey + (np.eye(3) - grey) * amount)
-    return matrix
+    return np.asarray(hue @ (grey + (np.eye(3) - grey) * amount), np.float32)
 
 
 def _vignetted(rng: Generator, picture: Bytes) -> Bytes:
@@ -140,6 +139,17 @@ def _vignetted(rng: Generator, picture: Bytes) -> Bytes:
     middle = rng.uniform(-0.3, 0.3, 2).astype(np.float32)
     far = (line[:, None] - middle[0]) ** 2 + (line[None] - middle[1]) ** 2
     return np.asarray(picture * (1 - np.minimum(far * np.float32(rng.uniform(0.1, 0.45)), 0.9))[..., None], np.uint8)
+
+
+def _marked(rng: Generator, picture: Bytes) -> Bytes:
+    """Write a name or date near the upper or lower border, as cameras and sellers do; it is no subject."""
+    side = picture.shape[0]
+    text = "".join(chr(int(code)) for code in rng.integers(48, 122, int(rng.integers(3, 12))))
+    level = 0.06 if rng.random() < 0.3 else 0.96
+    spot = int(side * rng.uniform(0.02, 0.6)), int(side * level)
+    red, green, blue = (int(part) for part in rng.integers(0, 256, 3))
+    tone = (255, 255, 255) if rng.random() < 0.5 else (red, green, blue)
+    return stamped(picture, text, spot=spot, size=side / 256 * rng.uniform(0.3, 0.8), colour=tone)
 
 
 def _unsharp(rng: Generator, picture: Bytes) -> Bytes:

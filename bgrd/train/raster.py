@@ -37,6 +37,7 @@ __all__ = [
     "scattered",
     "slopes",
     "squeeze",
+    "stamped",
     "strokes",
     "thrice",
     "warp",
@@ -224,9 +225,16 @@ def dilate(plane: Plane, *, pixels: int) -> Plane:
     return np.asarray(cv2.dilate(plane, np.ones((2 * pixels + 1,) * 2, np.uint8)), np.float32)
 
 
-def mixed(picture: Bytes, matrix: NDArray[np.float32]) -> Bytes:
-    """Mix an RGB picture's channels by a (3, 4) matrix, its last column added in bytes."""
-    return np.asarray(cv2.transform(picture, matrix), np.uint8)
+def mixed(picture: NDArray[Any], matrix: NDArray[np.float32]) -> NDArray[Any]:
+    """Mix an RGB picture's channels by a (3, 3) matrix, or a (3, 4) one whose last column is added."""
+    return np.asarray(cv2.transform(picture, matrix))
+
+
+def stamped(picture: Bytes, text: str, *, spot: tuple[int, int], size: float, colour: tuple[int, int, int]) -> Bytes:
+    """Write a line of text, its lower left corner at `spot`, `size` times as large as OpenCV's plain letters."""
+    return np.asarray(
+        cv2.putText(picture.copy(), text, spot, cv2.FONT_HERSHEY_SIMPLEX, size, colour, 1, cv2.LINE_AA), np.uint8
+    )
 
 
 def scattered(picture: Picture, outlines: Sequence[Points], *, colours: NDArray[np.float32]) -> Picture:

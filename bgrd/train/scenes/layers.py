@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from bgrd.train.raster import Picture, Plane, blur, thrice
+from bgrd.train.raster import Picture, Plane, blur, drag, mixed, thrice
 
 __all__ = ["Layer", "over"]
 
@@ -45,6 +46,17 @@ class Layer:
     def soft(self, sigma: float) -> Layer:
         """Give the layer out of focus: colour and alpha blurred together, so that no seam shows."""
         return Layer(blur(self.colour, sigma), blur(self.alpha, sigma))
+
+    def dragged(self, *, length: int, angle: float) -> Layer:
+        """Give the layer in motion: colour and alpha blurred along a line of `length` pixels at `angle` radians."""
+        return Layer(
+            *(np.asarray(drag(plane, length=length, angle=angle), np.float32) for plane in (self.colour, self.alpha))
+        )
+
+    def tinted(self, matrix: NDArray[np.float32]) -> Layer:
+        """Give the layer with its channels mixed by a (3, 3) matrix, none brighter than white."""
+        colour = np.asarray(mixed(self.colour, matrix), np.float32)
+        return Layer(np.clip(colour, 0, thrice(self.alpha)), self.alpha)
 
 
 def over(layer: Layer, ground: Picture) -> Picture:

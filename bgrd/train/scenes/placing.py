@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from bgrd.train.raster import Picture, Plane, blur, thrice, warp
+from bgrd.train.raster import Picture, Plane, blur, fill, strokes, thrice, warp
 from bgrd.train.scenes.layers import Layer, over
 from bgrd.train.scenes.materials import lamp
+from bgrd.train.scenes.outlines import blob
 from bgrd.train.scenes.parts import Part, fitted, hairy, painted_parts, pose, posed
 from bgrd.train.scenes.stage import Scene, Stage
+from bgrd.train.scenes.textures import surface
 
 __all__ = ["matched", "shadowed", "shown", "stand"]
 
@@ -44,10 +47,29 @@ def stand(stage: Stage, layer: Layer, ground: Picture, *, floor: bool = True) ->
     """Compose a layer with a ground as one photo; `floor` says that it may stand on something and throw a shadow."""
     if stage.chance(0.7):
         layer = layer.soft(stage.between(0.3, 0.9) if stage.chance(0.85) else stage.between(0.9, 2.2))
+    if stage.chance(0.04):
+        layer = layer.dragged(length=int(stage.between(4, 0.06 * stage.side + 5)), angle=stage.between(-0.4, 0.4))
     layer = matched(layer, ground, amount=stage.between(0, 0.5))
     if floor and stage.chance(0.75):
         ground = shadowed(stage, ground, layer)
-    return Scene(picture=over(layer, ground), alpha=np.clip(layer.alpha, 0, 1))
+    scene = Scene(picture=over(layer, ground), alpha=np.clip(layer.alpha, 0, 1))
+    return _half_hidden(stage, scene) if stage.chance(0.06) else scene
+
+
+def _half_hidden(stage: Stage, scene: Scene) -> Scene:
+    """Put something before the subject that is not subject: a pole or branch, a leaf at the border, mostly blurred."""
+    side = stage.side
+    if stage.chance(0.5):
+        ends = np.array([[stage.between(0, side), -9], [stage.between(0, side), side + 9]], np.float32)
+        ends = ends[:, ::-1] if stage.chance(0.4) else ends
+        cover = strokes([np.ascontiguousarray(ends)], thickness=side * stage.scale(0.01, 0.07), width=side, height=side)
+    else:
+        corner = side * np.array([stage.between(-0.1, 1.1), 1.0 if stage.chance(0.7) else 0.0], np.float32)
+        shape = blob(stage.rng, bumps=6, rough=0.3) * np.float32(side * stage.between(0.1, 0.3)) + corner
+        cover = fill([shape], width=side, height=side)
+    cover = blur(cover, stage.scale(0.5, side / 32))
+    front = surface(stage, width=side, height=side, bare=True)
+    return Scene(picture=over(Layer.of(front, cover), scene.picture), alpha=scene.alpha * (1 - cover))
 
 
 def matched(layer: Layer, ground: Picture, *, amount: float) -> Layer:
@@ -56,9 +78,9 @@ def matched(layer: Layer, ground: Picture, *, amount: float) -> Layer:
     if weight < 1:
         return layer
     coarse = layer.colour[::4, ::4].reshape(-1, 3).mean(0), ground[::4, ::4].reshape(-1, 3).mean(0)
-    mean = coarse[0] / max(float(layer.alpha[::4, ::4].mean()), 1e-3) + 0.02
+    mean: NDArray[np.float32] = coarse[0] / max(float(layer.alpha[::4, ::4].mean()), 1e-3) + 0.02
     gain = np.clip(((coarse[1] + 0.02) / mean) ** amount, 0.5, 1.8).astype(np.float32)
-    return Layer(np.minimum(layer.colour * gain, thrice(layer.alpha)), layer.alpha)
+    return layer.tinted(np.diag(gain))
 
 
 def shadowed(stage: Stage, ground: Picture, layer: Layer, *, kinds: Sequence[int] = _SHADOWS) -> Picture:

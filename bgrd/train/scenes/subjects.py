@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bgrd.errors import TrainingError
-from bgrd.train.augment import bounds, touched
+from bgrd.train.augment import bounds, tint, touched
 from bgrd.train.raster import Bytes, Picture, Plane, affine, blur, erode, perspective, remap, thrice, warp
 from bgrd.train.scenes.layers import Layer
 from bgrd.train.scenes.stage import Stage, as_floats
-from bgrd.train.scenes.textures import noise
+from bgrd.train.scenes.textures import noise, surface
 
 __all__ = ["cutout", "kept"]
 
@@ -24,7 +24,8 @@ def cutout(stage: Stage, *, low: float, high: float) -> Layer:
     found = as_floats(np.asarray(warp(pixels, matrix, side=size)))
     if stage.chance(0.3):
         found = _bent(stage, found)
-    return Layer(np.ascontiguousarray(found[..., :3]), np.ascontiguousarray(found[..., 3]))
+    layer = Layer(np.ascontiguousarray(found[..., :3]), np.ascontiguousarray(found[..., 3]))
+    return _recoloured(stage, layer) if stage.chance(0.45) else layer
 
 
 def kept(stage: Stage, *, low: float, high: float) -> Layer:
@@ -37,7 +38,17 @@ def kept(stage: Stage, *, low: float, high: float) -> Layer:
     alpha = as_floats(np.asarray(warp(mask, matrix, side=size)))
     soft = stage.between(0.5, 1.3)
     alpha = np.clip((blur(alpha, soft) - np.float32(0.3)) * np.float32(1.55), 0, 1)
-    return Layer.of(_freed(picture, alpha), alpha)
+    layer = Layer.of(_freed(picture, alpha), alpha)
+    return _recoloured(stage, layer) if stage.chance(0.15) else layer
+
+
+def _recoloured(stage: Stage, layer: Layer) -> Layer:
+    """Give a subject in other colours, or one time in four with a surface that is not its own: few are met often."""
+    if stage.chance(0.75):
+        return layer.tinted(tint(stage.rng) * np.float32(stage.between(0.6, 1.4)))
+    part = np.float32(stage.between(0.3, 0.8))
+    coat = surface(stage, width=stage.side, height=stage.side)
+    return Layer(layer.colour * (1 - part) + coat * thrice(layer.alpha * part), layer.alpha)
 
 
 def _freed(picture: Picture, alpha: Plane) -> Picture:
