@@ -5,6 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from bgrd.errors import TrainingError
@@ -55,16 +57,30 @@ def test_a_sample_is_a_pure_function_of_seed_and_index() -> None:
     assert (forth[0][0] != forth[1][0]).any()
 
 
-@pytest.mark.parametrize("kind", [kind.name for kind in KINDS])
-def test_every_kind_draws(kind: str) -> None:
-    """60 samples of each kind come without a warning, of the size asked, their subject within bounds."""
-    sampler = Sampler(STOCK, {kind: 1.0}, side=48, seed=0)
-    for index in range(60):
+def drawn(kind: str, *, seed: int, count: int, side: int = 48) -> None:
+    """Draw samples of a kind and look at what comes."""
+    sampler = Sampler(STOCK, {kind: 1.0}, side=side, seed=seed)
+    for index in range(count):
         picture, alpha = sampler.sample(index)
-        assert picture.shape == (48, 48, 3)
-        assert alpha.shape == (48, 48)
+        assert picture.shape == (side, side, 3)
+        assert alpha.shape == (side, side)
         assert picture.dtype == alpha.dtype == np.uint8
         assert LEAST - 0.01 <= alpha.mean() / 255 <= MOST + 0.01
+
+
+@pytest.mark.parametrize("kind", [kind.name for kind in KINDS])
+def test_every_kind_draws(kind: str) -> None:
+    """15 samples of each kind come without a warning, of the size asked, their subject within bounds."""
+    drawn(kind, seed=0, count=15)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", [kind.name for kind in KINDS])
+@given(seed=st.integers(0, 2**32))
+@settings(max_examples=50, deadline=None)
+def test_every_kind_draws_for_any_seed(kind: str, seed: int) -> None:
+    """Any seed draws each kind: 200 samples, four to a seed."""
+    drawn(kind, seed=seed, count=4, side=64)
 
 
 @pytest.mark.parametrize("kind", [kind.name for kind in KINDS])

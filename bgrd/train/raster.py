@@ -49,7 +49,7 @@ Points = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 
 _FINE = 2
-"""Outlines are filled at twice the size and averaged: 1/4 pixel steps, and OpenCV's own smoothing within them."""
+"""Outlines are filled at twice the size and averaged; OpenCV fills the rim too, so that all is 1/3 pixel wider."""
 _SHIFT = 4
 """Binary places of a coordinate handed to OpenCV."""
 

@@ -27,7 +27,7 @@ class Layer:
     @classmethod
     def of(cls, picture: Picture, alpha: Plane) -> Layer:
         """Give a layer that shows a picture as far as `alpha` says."""
-        return cls(picture * thrice(alpha), alpha)
+        return cls(picture * thrice(alpha), alpha.copy())
 
     def lay(self, picture: Picture, cover: Plane, *, left: int = 0, top: int = 0) -> None:
         """Lay a picture over what is there, as far as `cover` says, with its corner at (left, top); it must fit in."""
