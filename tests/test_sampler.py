@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -131,6 +134,13 @@ def test_shares_are_kept() -> None:
     made = sum(kind.share for kind in KINDS if not kind.needs)
     assert 0.25 <= MIXTURE["pairs"] / total <= 0.4
     assert 0.3 <= made / total <= 0.4
+
+
+def test_the_page_on_training_tells_every_kind_and_its_share() -> None:
+    """docs/training.md has a line for each kind, in the order of the table, with its share."""
+    page = (Path(__file__).parents[1] / "docs" / "training.md").read_text()
+    told = re.findall(r"^\| `(\w+)` \| ([\d.]+) \|", page, re.MULTILINE)
+    assert told == [(kind.name, f"{kind.share:g}") for kind in KINDS]
 
 
 def test_a_contact_sheet_shows_each_sample_beside_its_alpha() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from bgrd.train.raster import Bytes, Plane, blur, drag, look_up, mixed, perspective, resize, squeeze, stamped
+from bgrd.train.raster import Bytes, Plane, blur, drag, look_up, mixed, perspective, resize, squeeze, stamped, thrice
 from bgrd.train.scenes.stage import as_bytes
 
 __all__ = ["bounds", "cropped", "finished", "tint", "touched"]
@@ -87,7 +87,7 @@ def finished(rng: Generator, picture: NDArray[np.float32], alpha: Plane) -> tupl
     """Give bytes of picture and alpha: exposure and colour of any kind, blur, low resolution, grain, JPEG."""
     found = as_bytes(picture)
     if rng.random() < 0.85:
-        found = look_up(found, table=_tones(rng))
+        found = np.asarray(look_up(found, table=_tones(rng)), np.uint8)
     if rng.random() < 0.35:
         found = np.asarray(mixed(found, tint(rng)), np.uint8)
     if rng.random() < 0.1:
@@ -138,7 +138,7 @@ def _vignetted(rng: Generator, picture: Bytes) -> Bytes:
     line = np.linspace(-1, 1, side, dtype=np.float32)
     middle = rng.uniform(-0.3, 0.3, 2).astype(np.float32)
     far = (line[:, None] - middle[0]) ** 2 + (line[None] - middle[1]) ** 2
-    return np.asarray(picture * (1 - np.minimum(far * np.float32(rng.uniform(0.1, 0.45)), 0.9))[..., None], np.uint8)
+    return np.asarray(picture * thrice(1 - np.minimum(far * np.float32(rng.uniform(0.1, 0.45)), 0.9)), np.uint8)
 
 
 def _marked(rng: Generator, picture: Bytes) -> Bytes:
@@ -184,5 +184,5 @@ def _grained(rng: Generator, picture: Bytes) -> Bytes:
         cut = np.asarray(resize(cut, width=width, height=height), np.float32)
     strength = rng.uniform(8, 25) if rng.random() < 0.12 else rng.uniform(1, 8)
     if rng.random() < 0.7:
-        cut = cut[..., :1]
+        cut = thrice(np.ascontiguousarray(cut[..., 0]))
     return np.asarray(np.clip(picture + cut * np.float32(strength), 0, 255), np.uint8)

@@ -79,9 +79,9 @@ def squeeze(picture: Bytes, *, quality: int) -> Bytes:
     return np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR_RGB), np.uint8)
 
 
-def look_up(picture: Bytes, *, table: Bytes) -> Bytes:
-    """Send each byte through a table of (256,) or, by channel, (1, 256, 3)."""
-    return np.asarray(cv2.LUT(picture, table), np.uint8)
+def look_up(picture: Bytes, *, table: NDArray[Any]) -> NDArray[Any]:
+    """Send each byte of RGB through a table of (1, 256, 3), its own for each channel; gives the table's type."""
+    return np.asarray(cv2.LUT(picture, table))
 
 
 def resize(image: NDArray[Any], *, width: int, height: int, smooth: bool = True) -> NDArray[Any]:

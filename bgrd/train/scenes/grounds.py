@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from bgrd.train.raster import Picture, Plane, blur, dilate, remap, resize, scattered
+from bgrd.train.raster import Picture, Plane, blur, dilate, remap, resize, scattered, thrice
 from bgrd.train.scenes.outlines import blob, ellipse, jagged, moved, star
 from bgrd.train.scenes.palette import colour, kin, vary
 from bgrd.train.scenes.stage import Stage, as_floats
@@ -54,10 +54,12 @@ def photo(stage: Stage) -> Picture:
 
 
 def emptied(stage: Stage) -> Picture:
-    """Give a pair's picture with its subject painted over by what surrounds it."""
+    """Give a pair's picture with its subject, a small one rather than a large, painted over by what surrounds it."""
     if not stage.stock.pairs:
         return studio(stage)
     image, mask = stage.stock.pair(stage.one_of("pairs"))
+    if float(mask[::4, ::4].mean()) > 255 * 0.35:
+        image, mask = stage.stock.pair(stage.one_of("pairs"))
     side = stage.side
     picture = as_floats(resize(image, width=side, height=side))
     small = max(side // 4, 16)
@@ -73,13 +75,13 @@ def _closed(picture: Picture, hole: Plane, *, small: int) -> Picture:
     known = 1 - hole
     filled: Picture = thumb * known[..., None]
     trust: Plane = known
-    for sigma in (2.0, 6.0, 18.0, 40.0):
+    for sigma in (3.0, 10.0, 30.0):
         wide, weight = blur(filled, sigma), blur(trust, sigma)
         guess = wide / np.maximum(weight, np.float32(1e-3))[..., None]
         open_part = np.clip(1 - trust, 0, 1)[..., None]
         filled = np.asarray(filled + guess * open_part * np.minimum(weight * 4, 1)[..., None], np.float32)
         trust = trust + (1 - trust) * np.minimum(weight * 4, 1)
-    cover = np.clip(blur(resize(hole, width=side, height=side), 2.0) * 1.5, 0, 1)[..., None]
+    cover = thrice(np.clip(blur(resize(hole, width=side, height=side), 2.0) * 1.5, 0, 1))
     patch = resize(np.clip(filled / np.maximum(trust, 1e-3)[..., None], 0, 1), width=side, height=side)
     return np.asarray(picture * (1 - cover) + patch * cover, np.float32)
 

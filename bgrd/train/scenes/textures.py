@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.random import Generator
 
-from bgrd.train.raster import Picture, Plane, blur, cells, fill, remap, resize, thrice
+from bgrd.train.raster import Picture, Plane, blur, cells, fill, look_up, remap, resize, thrice
 from bgrd.train.scenes.palette import Colour, colour, kin, vary
 from bgrd.train.scenes.stage import Stage
 
@@ -34,7 +34,8 @@ def shades(plane: Plane, colours: Colour) -> Picture:
     steps = np.linspace(0, 1, len(colours))
     at = np.linspace(0, 1, 256)
     table = np.stack([np.interp(at, steps, colours[:, part]) for part in range(3)], 1).astype(np.float32)
-    return table[(np.clip(plane, 0, 1) * np.float32(255)).astype(np.uint8)]
+    places = thrice(np.clip(plane, 0, 1) * np.float32(255)).astype(np.uint8)
+    return np.asarray(look_up(places, table=table[None]), np.float32)
 
 
 def grain(stage: Stage, *, width: int, height: int, base: Colour, amount: float) -> Picture:
