@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import cv2
@@ -105,3 +106,21 @@ def test_what_is_kept_cannot_be_changed(tmp_path: Path) -> None:
     assert found is stock.background(item)
     with pytest.raises(ValueError, match="read-only"):
         found[0, 0, 0] = 1
+
+
+def test_a_stock_goes_to_another_process(tmp_path: Path) -> None:
+    """Pickled, it gives the same pictures there, each its own, whatever was decoded before."""
+    items = [
+        Item(
+            name=name,
+            source="s",
+            category="c",
+            image=written(tmp_path / name, (8, 8, 3), value=value).read_bytes(),
+            mask=None,
+        )
+        for name, value in (("a.jpg", 20), ("b.jpg", 220))
+    ]
+    stock = Stock(backgrounds=items)
+    before = [int(stock.background(item).mean()) for item in items]
+    copy = pickle.loads(pickle.dumps(stock))
+    assert [int(copy.background(item).mean()) for item in reversed(copy.backgrounds["s"])] == before[::-1]

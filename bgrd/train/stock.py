@@ -42,8 +42,12 @@ class Stock:
         self.pairs = _by_source(pairs)
         self.cutouts = _by_source(cutouts)
         self.backgrounds = _by_source(backgrounds)
-        self._kept: dict[int, Bytes] = {}
+        self._kept: dict[int, tuple[Item, Bytes]] = {}
         self._room = _KEPT_BYTES
+
+    def __getstate__(self) -> dict[str, object]:
+        """Leave behind what is decoded, for another process: there the items are others."""
+        return {**self.__dict__, "_kept": {}, "_room": _KEPT_BYTES}
 
     @classmethod
     def load(cls, entries: Iterable[Entry], *, split: Split = "train") -> Stock:
@@ -74,9 +78,8 @@ class Stock:
         return self._pixels(item, channels=3, want="a JPEG or PNG")
 
     def _pixels(self, item: Item, *, channels: int, want: str) -> Bytes:
-        kept = self._kept.get(id(item))
-        if kept is not None:
-            return kept
+        if id(item) in self._kept:
+            return self._kept[id(item)][1]
         pixels = decode(item.image, channels=channels)
         if pixels is None:
             raise TrainingError(f"{item.name}: not {want}")
@@ -86,7 +89,7 @@ class Stock:
             self._room -= pixels.nbytes
             pixels = np.ascontiguousarray(pixels)
             pixels.setflags(write=False)
-            self._kept[id(item)] = pixels
+            self._kept[id(item)] = item, pixels
         return pixels
 
 

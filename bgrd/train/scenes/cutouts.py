@@ -7,6 +7,7 @@ from collections.abc import Callable
 from bgrd.train.raster import Picture
 from bgrd.train.scenes.grounds import ground
 from bgrd.train.scenes.layers import Layer, over
+from bgrd.train.scenes.parts import hairy
 from bgrd.train.scenes.placing import matched, stand
 from bgrd.train.scenes.stage import Scene, Stage
 from bgrd.train.scenes.subjects import cutout, kept
@@ -14,6 +15,9 @@ from bgrd.train.scenes.subjects import cutout, kept
 __all__ = ["draw", "draw_pairs", "small"]
 
 Taken = Callable[..., Layer]
+
+_HAIRY = 0.15
+"""How many subjects of pairs get hair at their rim: their masks are hard, and nothing else shows hair on photos."""
 
 
 def draw(stage: Stage) -> Scene:
@@ -39,6 +43,8 @@ def _set(stage: Stage, taken: Taken, *, most: int = 4) -> Scene:
     if stage.chance(0.2):
         behind = _peopled(stage, behind, taken, size=size)
     layer = taken(stage, low=size, high=size * 1.1)
+    if taken is kept and stage.chance(_HAIRY):
+        layer = hairy(stage, layer, length=stage.side * stage.scale(0.008, 0.04), fall=stage.between(0, 0.8))
     for _ in range(count - 1):
         layer = layer.under(taken(stage, low=size * 0.65, high=size * 1.2))
     return stand(stage, layer, behind)
