@@ -24,11 +24,11 @@ cli.flags | train.prepare
 train.manifest
 train.sampler
 train.scenes.drawings
-train.scenes.screens | train.scenes.thin | train.scenes.vehicles | train.scenes.vessels
-train.scenes.cards | train.scenes.creatures | train.scenes.cutouts | train.scenes.flutter | train.scenes.pairs
+train.scenes.creatures | train.scenes.screens | train.scenes.thin | train.scenes.vehicles | train.scenes.vessels
+train.scenes.cards | train.scenes.cutouts | train.scenes.figures | train.scenes.flutter | train.scenes.pairs
 train.scenes.shapes | train.scenes.solids
 train.scenes.placing | train.scenes.subjects
-train.scenes.grounds | train.scenes.parts
+train.scenes.grounds | train.scenes.parts | train.scenes.rays
 train.augment | train.scenes.materials
 train.corrections | train.scenes.textures | train.taking
 train.candidates | train.scenes.layers | train.scenes.outlines | train.scenes.palette | train.scenes.stage

@@ -17,7 +17,7 @@ from bgrd.train.scenes.layers import Layer, over
 from bgrd.train.scenes.materials import Material, coloured, glass, lamp, lit, metal
 from bgrd.train.scenes.parts import Part, fitted, hairy, painted_parts
 from bgrd.train.scenes.placing import matched, shadowed, stand
-from bgrd.train.scenes.solids import _entered
+from bgrd.train.scenes.rays import entered
 from bgrd.train.scenes.stage import Stage, as_bytes, as_floats
 from bgrd.train.stock import Stock
 
@@ -186,10 +186,10 @@ def test_outlines_have_the_extent_asked(shape: Points, low: tuple[float, float],
 def test_rays_enter_a_ball_at_its_front() -> None:
     """Straight ahead at depth -1 with the normal towards the viewer; beside it they miss."""
     zero, away = np.zeros((1, 1), np.float32), np.full((1, 1), 2, np.float32)
-    depth, normal = _entered("ball", [zero, zero, zero], np.array([0, 0, 1], np.float32))
+    depth, normal = entered("ball", [zero, zero, zero], np.array([0, 0, 1], np.float32))
     assert depth[0, 0] == pytest.approx(-1, abs=1e-5)
     assert normal[2][0, 0] == pytest.approx(-1, abs=1e-5)
-    assert np.isinf(_entered("ball", [away, zero, zero], np.array([0, 0, 1], np.float32))[0][0, 0])
+    assert np.isinf(entered("ball", [away, zero, zero], np.array([0, 0, 1], np.float32))[0][0, 0])
 
 
 def test_bytes_and_floats_are_each_others_inverse() -> None:

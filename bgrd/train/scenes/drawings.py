@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from bgrd.train.raster import Picture, Plane, Points, blur, dilate, fill, strokes, warp
-from bgrd.train.scenes.creatures import beast, bird, person
+from bgrd.train.scenes.creatures import beast, bird
+from bgrd.train.scenes.figures import person
 from bgrd.train.scenes.flutter import butterfly, fish
 from bgrd.train.scenes.grounds import ground, studio
 from bgrd.train.scenes.layers import Layer

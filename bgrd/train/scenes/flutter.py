@@ -24,7 +24,7 @@ def draw_butterflies(stage: Stage) -> Scene:
     """Set a butterfly on leaves, a flower or any ground, mostly out of focus."""
     behind = leaves(stage) if stage.chance(0.35) else (photo(stage) if stage.chance(0.5) else ground(stage))
     behind = blur(behind, stage.scale(0.6, 8))
-    return shown(stage, [butterfly(stage)], behind, tilt=np.pi, low=0.35, high=1.3)
+    return shown(stage, [butterfly(stage)], behind, tilt=np.pi, low=0.45, high=1.4)
 
 
 def draw_fish(stage: Stage) -> Scene:
@@ -32,7 +32,7 @@ def draw_fish(stage: Stage) -> Scene:
     kind = stage.rng.random()
     behind = _water(stage) if kind < 0.5 else (studio(stage) if kind < 0.7 else ground(stage))
     count = 1 if stage.chance(0.85) else 3
-    return shown(stage, [fish(stage) for _ in range(count)], behind, tilt=0.5, low=0.4, high=1.35)
+    return shown(stage, [fish(stage) for _ in range(count)], behind, tilt=0.5, low=0.5, high=1.4)
 
 
 def _scales(stage: Stage) -> Callable[[int, int], Picture]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from bgrd.train.raster import Points
-from bgrd.train.scenes.creatures import person
+from bgrd.train.scenes.figures import person
 from bgrd.train.scenes.grounds import ground, outdoors
 from bgrd.train.scenes.materials import Material, coloured, material, metal, painted
 from bgrd.train.scenes.outlines import capsule, ellipse, moved, polygon, smooth

@@ -32,7 +32,12 @@ _ROOFS: tuple[tuple[tuple[float, float], ...], ...] = (
 def draw(stage: Stage) -> Scene:
     """Set one car, at times two, on a street or any ground."""
     return shown(
-        stage, [car(stage) for _ in range(2 if stage.chance(0.1) else 1)], outdoors(stage), tilt=0.08, high=1.4
+        stage,
+        [car(stage) for _ in range(2 if stage.chance(0.1) else 1)],
+        outdoors(stage),
+        tilt=0.08,
+        low=0.55,
+        high=1.35,
     )
 
 
