@@ -45,7 +45,7 @@ def test_every_part_taken_has_some_of_the_subject(
     mask[top : top + extent[1], left : left + extent[0]] = 255
     matrix = cropped(np.random.default_rng(seed), mask, side=48)
     assert np.isfinite(matrix).all()
-    assert warp(mask, matrix, side=(48, 48), mirror=True).mean() > 255 * 0.004
+    assert warp(mask, matrix, side=(48, 48)).max() > 127
 
 
 @given(seed=st.integers(0, 2**32), side=st.sampled_from([16, 33, 64]))

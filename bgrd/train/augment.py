@@ -47,7 +47,7 @@ def cropped(rng: Generator, mask: Bytes, *, side: int) -> NDArray[np.float64]:
     else:
         box = _around(rng, np.array(found, np.float64), np.array([0.0, 0.0, width, height]), cut=kind > 0.8)
     corners = np.array([[box[0], box[1]], [box[2], box[1]], [box[2], box[3]], [box[0], box[3]]])
-    corners = _turned(rng, corners) - 0.5
+    corners = _turned(rng, corners, about=np.array([found[0] + found[2], found[1] + found[3]]) / 2) - 0.5
     target = np.array([[0, 0], [side, 0], [side, side], [0, side]]) - 0.5
     if rng.random() < 0.5:
         target = target[[1, 0, 3, 2]]
@@ -73,14 +73,13 @@ def _around(
     return np.asarray(box, np.float64)
 
 
-def _turned(rng: Generator, corners: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Turn a box's corners about its middle by up to 20 degrees, seldom so far, and move each a little."""
-    middle = corners.mean(0)
+def _turned(rng: Generator, corners: NDArray[np.float64], *, about: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Turn a box's corners by up to 20 degrees, seldom so far, about the subject, which stays; move each a little."""
     angle = rng.choice([0.0, 0.05, 0.15]) * rng.uniform(-2.3, 2.3)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     extent = np.ptp(corners, axis=0)
     shift = rng.uniform(-1, 1, (4, 2)) * extent * rng.choice([0.0, 0.02, 0.05])
-    return np.asarray((corners - middle) @ turn.T + middle + shift)
+    return np.asarray((corners - about) @ turn.T + about + shift)
 
 
 def finished(rng: Generator, picture: NDArray[np.float32], alpha: Plane) -> tuple[Bytes, Bytes]:

@@ -53,6 +53,6 @@ def _set(stage: Stage, taken: Taken, *, most: int = 4) -> Scene:
 def _peopled(stage: Stage, behind: Picture, taken: Taken, *, size: float) -> Picture:
     """Put one or two far, small, blurred ones on the ground, which stay ground."""
     for _ in range(int(stage.rng.integers(1, 3))):
-        far = taken(stage, low=0.25 * size, high=0.45 * size).soft(stage.between(1.5, 5.0))
+        far = taken(stage, low=0.25 * size, high=0.45 * size).soft(stage.between(2.5, 7.0))
         behind = over(matched(far, behind, amount=stage.between(0.3, 0.8)), behind)
     return behind

@@ -53,7 +53,7 @@ def stand(stage: Stage, layer: Layer, ground: Picture, *, floor: bool = True) ->
     if floor and stage.chance(0.75):
         ground = shadowed(stage, ground, layer)
     scene = Scene(picture=over(layer, ground), alpha=np.clip(layer.alpha, 0, 1))
-    return _half_hidden(stage, scene) if stage.chance(0.06) else scene
+    return _half_hidden(stage, scene) if stage.chance(0.04) else scene
 
 
 def _half_hidden(stage: Stage, scene: Scene) -> Scene:

@@ -189,7 +189,9 @@ def _corner(stage: Stage, body: Material) -> list[Part]:
     nose = np.array([near[0], [-0.97, base], np.add((-0.97, base), away), near[0] + away])
     parts.append(Part(outlines=[polygon(nose)], made=lower))
     parts += [replace(part, outlines=[_onto(nose, each) for each in part.outlines]) for part in _nose(stage)]
-    turned = parts + _side(stage, body, roof=np.array(kind), base=base)
+    faces = [each for part in parts if part.made in (body, lower) for each in part.outlines]
+    whole = Part(outlines=faces, made=body, union=True)  # else hairlines of ground show between the faces
+    turned = [whole, *parts, *_side(stage, body, roof=np.array(kind), base=base)]
     squash = np.float32(stage.between(0.6, 0.9))
     return [
         replace(part, outlines=[each * np.array([squash, 1], np.float32) for each in part.outlines]) for part in turned
