@@ -19,9 +19,18 @@ __main__
 cli.main
 cli.bench | cli.check | cli.models | cli.once | cli.run | cli.status
 cli.train
-cli.bench_tables | cli.train_prepare
-cli.flags | train.prepare
+cli.bench_tables | cli.train_fit | cli.train_prepare
+cli.flags | train.begin | train.prepare
 train.manifest
+cli.train_progress
+train.fit
+train.curves | train.learner
+train.log
+train.options | train.validate
+train.networks.rows
+train.networks.lite | train.networks.nested | train.networks.residual
+train.average | train.checkpoint | train.feed | train.losses | train.networks.parts | train.schedule
+train.progress | train.stop
 train.sampler
 train.scenes.drawings
 train.scenes.creatures | train.scenes.screens | train.scenes.thin | train.scenes.vehicles | train.scenes.vessels
@@ -108,9 +117,37 @@ OWNERS = {
     "urllib3": {"models.connection"},
     "rich": {
         f"cli.{name}"
-        for name in ("bench", "bench_tables", "check", "install", "models", "once", "status", "train_prepare")
+        for name in (
+            "bench",
+            "bench_tables",
+            "check",
+            "install",
+            "models",
+            "once",
+            "status",
+            "train_prepare",
+            "train_progress",
+        )
     },
-    "matplotlib": {"train.chart"},
+    "matplotlib": {"train.chart", "train.curves"},
+    "torch": {
+        f"train.{name}"
+        for name in (
+            "average",
+            "begin",
+            "checkpoint",
+            "feed",
+            "fit",
+            "learner",
+            "losses",
+            "networks.lite",
+            "networks.nested",
+            "networks.parts",
+            "networks.residual",
+            "networks.rows",
+            "validate",
+        )
+    },
 }
 """The only modules that may import a heavy library."""
 

@@ -1,0 +1,127 @@
+"""`bgrd train fit`: train a network on a data set."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bgrd.errors import CannotCreateError, UsageError
+from bgrd.escape import line
+
+if TYPE_CHECKING:
+    from bgrd.train.begin import Wish
+
+__all__ = ["add", "run"]
+
+_DESCRIPTION = """\
+Train a network on a data set of `bgrd train prepare`. The run is a folder: last.pt to go on from, best.pt by
+validation, log.csv, curves.png, and recipe.toml, which says the same run again. Ctrl-C saves and ends; --resume goes
+on as if nothing had happened.
+"""
+
+_STOPPED = 130
+
+
+def add(subparsers: Any) -> None:
+    """Add the parser of `fit`."""
+    parser = subparsers.add_parser("fit", help="train a network", description=_DESCRIPTION, allow_abbrev=False)
+    parser.add_argument("data", type=Path, metavar="DATA", help="a folder made by `bgrd train prepare`")
+    parser.add_argument("--out", type=Path, metavar="RUN", help="the folder of the run")
+    begin = parser.add_argument_group("how it begins").add_mutually_exclusive_group()
+    begin.add_argument("--resume", action="store_true", help="go on with RUN/last.pt, by its own options")
+    begin.add_argument("--init", type=Path, metavar="FILE.pt", help="begin with the weights of another run")
+    begin.add_argument("--encoder-weights", type=Path, metavar="FILE.pth", help="resnet50: what torchvision's learnt")
+    _add_options(parser)
+    shown = parser.add_argument_group("what is shown")
+    shown.add_argument("--show-samples", type=Path, metavar="FILE.png", help="draw what would be learnt from, and end")
+    shown.add_argument("--no-progress", action="store_true", help="no progress bar, even on a terminal")
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a run; what is not given stays with the recipe, or with the default told."""
+    group = parser.add_argument_group("the run", "Defaults are those of no recipe.")
+    group.add_argument("--recipe", type=Path, metavar="FILE.toml", help="options in a file; those given here win")
+    how = {"default": argparse.SUPPRESS}
+    group.add_argument("--network", metavar="NAME", help="lite, u2netp, u2net, isnet, resunet50 (default: lite)", **how)
+    group.add_argument(
+        "--side", type=_wholes, metavar="PIXELS", help="of the pictures, or several: 160,224,288 (default: 192)", **how
+    )
+    group.add_argument("--at", type=_shares, metavar="SHARES", help="where each side's turn begins: 0,0.4,0.8", **how)
+    group.add_argument("--batch", type=int, metavar="N", help="samples a step (default: 16)", **how)
+    group.add_argument("--samples", type=int, metavar="N", help="how many to learn from (default: 100000)", **how)
+    group.add_argument("--minutes", type=float, metavar="M", help="end after so long instead", **how)
+    group.add_argument(
+        "--seed", type=int, metavar="N", help="what decides first weights and samples (default: 1)", **how
+    )
+    group.add_argument("--rate", type=float, metavar="R", help="learning rate at its peak (default: 0.002)", **how)
+    group.add_argument(
+        "--validate-every", type=int, metavar="N", help="samples between two judgements (default: 10000)", **how
+    )
+    group.add_argument(
+        "--patience", type=int, metavar="N", help="end after so many judgements without a better one", **how
+    )
+    group.add_argument("--precision", metavar="KIND", help="fp32 or bf16 (default: fp32)", **how)
+    group.add_argument("--device", metavar="NAME", help="cpu or cuda (default: cpu)", **how)
+    group.add_argument("--workers", type=int, metavar="N", help="processes that draw samples (default: 1)", **how)
+    group.add_argument("--threads", type=int, metavar="N", help="of the network (default: what workers leave)", **how)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train; gives 0, or 130 where it was stopped. Raises BgrdError."""
+    # torch and all that, for this command alone
+    from bgrd.cli.train_progress import RunProgress  # noqa: PLC0415
+    from bgrd.train.begin import Wish, begin  # noqa: PLC0415
+
+    if options.out is None and options.show_samples is None:
+        message = "where to? Name a folder for the run with --out"
+        raise UsageError(message)
+    names = "network side at batch samples minutes seed rate validate_every patience precision device workers threads"
+    wish = Wish(
+        data=options.data,
+        out=options.out or Path(),
+        given={name: value for name, value in vars(options).items() if name in names.split()},
+        recipe=options.recipe,
+        resume=options.resume,
+        init=options.init,
+        encoder=options.encoder_weights,
+    )
+    if options.show_samples is not None:
+        return _show(wish, options.show_samples)
+    if options.resume and options.recipe is not None:
+        message = "--resume goes on by the run's own options: leave --recipe out"
+        raise UsageError(message)
+    with RunProgress(wanted=not options.no_progress) as progress:
+        end = begin(wish, progress).run()
+    print(_WORDS[end].format(out=line(str(options.out)), data=line(str(options.data))))
+    return _STOPPED if end == "stopped" else os.EX_OK
+
+
+_WORDS = {
+    "done": "done: {out}/best.pt is the best by validation, {out}/last.pt the last",
+    "early": "ended early, it got no better: {out}/best.pt is the best by validation",
+    "stopped": "stopped and saved; go on with: bgrd train fit {data} --out {out} --resume",
+}
+
+
+def _show(wish: Wish, path: Path) -> int:
+    """Draw samples on a sheet; gives 0. Raises CannotCreateError."""
+    from bgrd.train.begin import sampler, wanted  # noqa: PLC0415 - as above
+    from bgrd.train.sampler import contact_sheet  # noqa: PLC0415 - as above
+
+    sheet = contact_sheet(sampler(wish.data, wanted(wish)))
+    try:
+        sheet.save(path)
+    except (OSError, ValueError) as error:
+        message = f"{line(str(path))} cannot be written: {error}"
+        raise CannotCreateError(message) from error
+    return os.EX_OK
+
+
+def _wholes(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
+
+
+def _shares(text: str) -> list[float]:
+    return [float(part) for part in text.split(",")]

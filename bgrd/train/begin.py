@@ -1,0 +1,113 @@
+"""From a data set and what the user said to a run: anew, from another run's weights, or where it was left."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bgrd.errors import NoInputError, TrainingError, UsageError
+from bgrd.train.checkpoint import Checkpoint, load_checkpoint
+from bgrd.train.entry import Entry
+from bgrd.train.fit import Fit, options_of
+from bgrd.train.manifest import read_manifest
+from bgrd.train.networks.residual import ResUNet
+from bgrd.train.options import Options, parse, read_recipe
+from bgrd.train.progress import Progress
+from bgrd.train.sampler import MIXTURE, Sampler
+from bgrd.train.stock import Stock
+from bgrd.train.validate import held_back
+
+__all__ = ["Wish", "begin", "sampler", "wanted"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What the user said: options on the command line (`given`), over those of a recipe; at most one way to begin."""
+
+    data: Path
+    out: Path
+    given: Mapping[str, Any]
+    recipe: Path | None = None
+    resume: bool = False
+    init: Path | None = None
+    encoder: Path | None = None
+
+
+def wanted(wish: Wish) -> Options:
+    """Give the options of a run that begins. Raises TrainingError, NoInputError."""
+    base = Options() if wish.recipe is None else parse(read_recipe(wish.recipe), where=str(wish.recipe))
+    return parse(wish.given, where="command line", base=base)
+
+
+def sampler(data: Path, options: Options) -> Sampler:
+    """Give what draws samples of a run's last side. Raises NoInputError, TrainingError."""
+    return _drawing(_entries(data), options)(options.side[-1])
+
+
+def _drawing(entries: tuple[Entry, ...], options: Options) -> Callable[[int], Sampler]:
+    stock = Stock.load(entries)
+    return lambda side: Sampler(stock, options.mixture or MIXTURE, side=side, seed=options.seed)
+
+
+def _entries(data: Path) -> tuple[Entry, ...]:
+    return read_manifest(data / "manifest.csv" if data.is_dir() else data)
+
+
+def begin(wish: Wish, progress: Progress) -> Fit:
+    """Make the run. Raises UsageError, NoInputError, TrainingError."""
+    last = wish.out / "last.pt"
+    if wish.resume:
+        checkpoint = load_checkpoint(last)
+        options = options_of(checkpoint, last, wish.given)
+        fit = _fit(wish, options, progress)
+        fit.resume(checkpoint)
+        return fit
+    if last.exists():
+        message = f"{last} is there already: go on with --resume, or name another --out"
+        raise UsageError(message)
+    options = wanted(wish)
+    fit = _fit(wish, options, progress)
+    if wish.init is not None:
+        _begin_with(fit, load_checkpoint(wish.init), wish.init)
+    if wish.encoder is not None:
+        _load_encoder(fit, wish.encoder)
+    return fit
+
+
+def _fit(wish: Wish, options: Options, progress: Progress) -> Fit:
+    entries = _entries(wish.data)
+    held = held_back(entries, side=max(options.side), most=options.validate_most)
+    return Fit(options, draw=_drawing(entries, options), held=held, out=wish.out, progress=progress)
+
+
+def _begin_with(fit: Fit, checkpoint: Checkpoint, path: Path) -> None:
+    try:
+        fit.learner.begin_with(checkpoint)
+    except TrainingError as error:
+        message = f"{path} {error}"
+        raise TrainingError(message) from error
+
+
+def _load_encoder(fit: Fit, path: Path) -> None:
+    """Put weights into the encoder. Raises UsageError where the network has none, NoInputError, TrainingError."""
+    network = fit.learner.network
+    if not isinstance(network, ResUNet):
+        message = f"--encoder-weights: the network {fit.options.network} has no encoder of torchvision's"
+        raise UsageError(message)
+    try:
+        network.load_encoder(torch.load(path, map_location="cpu", weights_only=True))
+    except OSError as error:
+        message = f"{path} cannot be read: {error.strerror}"
+        raise NoInputError(message) from error
+    except (RuntimeError, EOFError, AttributeError, pickle.UnpicklingError) as error:
+        message = f"{path} is damaged or holds no weights"
+        raise TrainingError(message) from error
+    except TrainingError as error:
+        message = f"{path} {error}"
+        raise TrainingError(message) from error
+    fit.learner.refresh()

@@ -1,0 +1,99 @@
+"""A run on disk: all it takes to go on as if nothing had happened; replaced whole or not at all."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+from contextlib import suppress
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bgrd.errors import CannotCreateError, NoInputError, TrainingError
+
+__all__ = ["FORMAT", "Checkpoint", "load_checkpoint", "save_checkpoint", "write_whole"]
+
+FORMAT = 1
+"""The newest format this bgrd reads, and the one it writes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """A run at one moment: `samples` were learnt from in `seconds` of training.
+
+    `average` is what is judged and exported; `weights` is what learning goes on with. `best` is the best validation IoU
+    so far (-1: none yet), `waited` the validations since, `losses` sum and number of the losses not logged yet.
+    `options` are those of the run, as `options.parse` reads them.
+    """
+
+    network: str
+    options: dict[str, Any]
+    weights: dict[str, Tensor]
+    average: dict[str, Tensor]
+    average_steps: int
+    optimiser: dict[str, Any]
+    random: Tensor
+    samples: int
+    seconds: float
+    best: float
+    waited: int
+    losses: tuple[float, int]
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint in one piece, fsynced; raises CannotCreateError and leaves what was there as it was."""
+    values = {each.name: getattr(checkpoint, each.name) for each in fields(Checkpoint)}
+    buffer = io.BytesIO()
+    torch.save({"bgrd": FORMAT, **values}, buffer)
+    write_whole(path, buffer.getvalue())
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint; nothing in the file is ever run.
+
+    Raises NoInputError where it cannot be read, TrainingError where it is damaged, no checkpoint or of a newer bgrd.
+    """
+    try:
+        values = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        message = f"{path} cannot be read: {error.strerror}"
+        raise NoInputError(message) from error
+    except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        message = f"{path} is damaged or no checkpoint of bgrd"
+        raise TrainingError(message) from error
+    if not isinstance(values, dict) or not isinstance(values.get("bgrd"), int):
+        message = f"{path} is no checkpoint of bgrd"
+        raise TrainingError(message)
+    if values.pop("bgrd") > FORMAT:
+        message = f"{path} was written by a newer bgrd"
+        raise TrainingError(message)
+    try:
+        return Checkpoint(**values)
+    except TypeError as error:
+        message = f"{path} is damaged: {error}"
+        raise TrainingError(message) from error
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Put a file there at once: written beside it, fsynced, renamed. Raises CannotCreateError."""
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        with beside.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        beside.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        with suppress(OSError):
+            beside.unlink()
+        message = f"{path} cannot be written: {error.strerror}"
+        raise CannotCreateError(message) from error

@@ -1,0 +1,214 @@
+"""One training run from its first sample to its last, as it reads.
+
+A run is a folder: `last.pt` to go on from, `best.pt` by validation, `log.csv`, `curves.png`, and `recipe.toml`, which
+says the same run again.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from bgrd.errors import CannotCreateError, TrainingError, UsageError
+from bgrd.train.checkpoint import Checkpoint, save_checkpoint, write_whole
+from bgrd.train.curves import draw_curves
+from bgrd.train.feed import Samples, batches
+from bgrd.train.learner import Learner, NotFiniteError, check_device
+from bgrd.train.log import Log, read_log
+from bgrd.train.options import FREE, Options, parse, recipe_text
+from bgrd.train.progress import Progress
+from bgrd.train.schedule import rate, side_at
+from bgrd.train.stop import Stop
+from bgrd.train.validate import Held, Verdict, judge
+
+__all__ = ["End", "Fit", "options_of"]
+
+End = Literal["done", "early", "stopped"]
+"""Why a run ended: all samples seen, no better for too long, or asked to."""
+
+
+@dataclass(slots=True)
+class _Place:
+    """Where a run stands; what a checkpoint says of it."""
+
+    samples: int = 0
+    seconds: float = 0.0
+    best: float = -1.0
+    waited: int = 0
+    losses: tuple[float, int] = (0.0, 0)
+
+
+class Fit:
+    """A run: `draw` gives what draws samples of a side, `held` are the pictures it is judged on."""
+
+    def __init__(
+        self,
+        options: Options,
+        *,
+        draw: Callable[[int], Samples],
+        held: Sequence[Held],
+        out: Path,
+        progress: Progress,
+    ) -> None:
+        """Make a run at its beginning. Raises UsageError where this machine lacks what it asks for."""
+        check_device(options)
+        # Samples are drawn by `workers` beside it; where they take a processor each, the rest is the network's.
+        threads = options.threads or max(1, len(os.sched_getaffinity(0)) - options.workers)
+        torch.set_num_threads(threads)
+        self.options = options
+        self.learner = Learner(options)
+        self.place = _Place()
+        self._draw, self._held, self._out, self._progress = draw, held, out, progress
+
+    def resume(self, checkpoint: Checkpoint) -> None:
+        """Go on where a checkpoint was made."""
+        self.learner.restore(checkpoint)
+        self.place = _Place(
+            samples=checkpoint.samples,
+            seconds=checkpoint.seconds,
+            best=checkpoint.best,
+            waited=checkpoint.waited,
+            losses=checkpoint.losses,
+        )
+
+    def run(self) -> End:
+        """Learn until the end, one is asked for, or there is nothing more to gain.
+
+        Raises TrainingError where the loss is no number any more, CannotCreateError where nothing can be written.
+        """
+        self._prepare_folder()
+        with Stop() as stop:
+            end: End = "done"
+            while self._done() < 1 and end == "done":
+                end = self._phase(stop)
+            if end == "done" and self.place.losses[1]:
+                self._validate()
+            self._save()
+        return end
+
+    def _prepare_folder(self) -> None:
+        try:
+            self._out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            message = f"{self._out} cannot be made: {error.strerror}"
+            raise CannotCreateError(message) from error
+        write_whole(self._out / "recipe.toml", recipe_text(self.options).encode())
+        sources = sorted({each.source for each in self._held})
+        self._log = Log(self._out / "log.csv", sources, samples=self.place.samples)
+
+    def _phase(self, stop: Stop) -> End:
+        """Learn from samples of one side, until another side's turn comes."""
+        options, place = self.options, self.place
+        side = self._side()
+        last = options.steps * options.batch if not options.minutes else 10**12
+        fed = batches(self._draw(side), range(place.samples, last), batch=options.batch, workers=options.workers)
+        saved = begun = time.monotonic()
+        for pixels, opacity in fed:
+            self._step(pixels, opacity)
+            now = time.monotonic()
+            place.seconds += now - begun
+            if place.samples // options.validate_every > (place.samples - options.batch) // options.validate_every:
+                self._validate()
+                self._save()
+                saved = time.monotonic()
+            elif now - saved > 60 * options.save_minutes:
+                self._save()
+                saved = time.monotonic()
+            if stop.asked:
+                return "stopped"
+            if options.patience and place.waited >= options.patience:
+                return "early"
+            if self._side() != side or self._done() >= 1:
+                break
+            begun = time.monotonic()
+        return "done"
+
+    def _step(self, pixels: torch.Tensor, opacity: torch.Tensor) -> None:
+        place = self.place
+        try:
+            loss = self.learner.step(pixels, opacity, rate=self._rate())
+        except NotFiniteError as error:
+            last = self._out / "last.pt"
+            where = f"{last} is from before" if last.exists() else "no checkpoint was written yet"
+            message = (
+                f"the loss is no number any more at sample {place.samples}: {where}; "
+                "begin anew with a smaller --rate, or with --precision fp32"
+            )
+            raise TrainingError(message) from error
+        place.samples += len(pixels)
+        place.losses = (place.losses[0] + loss, place.losses[1] + 1)
+        self._progress.step(self._done(), samples=place.samples, loss=loss)
+
+    def _validate(self) -> None:
+        """Judge the running mean, log it, draw the curves, and keep it where it is the best so far."""
+        place = self.place
+        verdict: Verdict = judge(self.learner.judged(), self.learner.row, self._held, device=self.learner.device)
+        loss = place.losses[0] / max(1, place.losses[1])
+        place.losses = (0.0, 0)
+        self._log.add(
+            samples=place.samples,
+            seconds=place.seconds,
+            side=self._side(),
+            rate=self._rate(),
+            loss=loss,
+            verdict=verdict,
+        )
+        draw_curves(self._out / "curves.png", read_log(self._log.path))
+        place.waited += 1
+        if verdict.iou > place.best:
+            place.best, place.waited = verdict.iou, 0
+            save_checkpoint(self._out / "best.pt", self._checkpoint())
+        self._progress.judged(samples=place.samples, loss=loss, iou=verdict.iou, mae=verdict.mae, best=place.best)
+
+    def _save(self) -> None:
+        save_checkpoint(self._out / "last.pt", self._checkpoint())
+
+    def _checkpoint(self) -> Checkpoint:
+        learner, place = self.learner, self.place
+        return Checkpoint(
+            network=self.options.network,
+            options=asdict(self.options),
+            weights=learner.network.state_dict(),
+            average=learner.average.weights,
+            average_steps=learner.average.steps,
+            optimiser=learner.optimiser.state_dict(),
+            random=torch.get_rng_state(),
+            samples=place.samples,
+            seconds=place.seconds,
+            best=place.best,
+            waited=place.waited,
+            losses=place.losses,
+        )
+
+    def _done(self) -> float:
+        """Give the share of the run that is done."""
+        if self.options.minutes:
+            return self.place.seconds / (60 * self.options.minutes)
+        return self.place.samples / (self.options.steps * self.options.batch)
+
+    def _side(self) -> int:
+        return side_at(self._done(), self.options.side, self.options.at)
+
+    def _rate(self) -> float:
+        options = self.options
+        return rate(self._done(), peak=options.rate, warm_up=options.warm_up, least=options.least_rate)
+
+
+def options_of(checkpoint: Checkpoint, path: Path, given: Mapping[str, Any]) -> Options:
+    """Give the options to go on with: the checkpoint's, but for what may change.
+
+    Raises UsageError where others were given, TrainingError where the checkpoint's own are wrong.
+    """
+    options = parse(checkpoint.options, where=str(path))
+    changed = parse(given, where="command line", base=options)
+    for name in given:
+        if name not in FREE and getattr(changed, name) != getattr(options, name):
+            message = f"--{name.replace('_', '-')} cannot change while a run goes on; begin another with --init {path}"
+            raise UsageError(message)
+    return changed

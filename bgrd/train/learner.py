@@ -1,0 +1,102 @@
+"""A network that learns: one step after another, and all of its state for a checkpoint."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import torch
+from torch import Tensor, nn
+
+from bgrd.errors import TrainingError, UsageError
+from bgrd.train.average import Average
+from bgrd.train.checkpoint import Checkpoint
+from bgrd.train.losses import total
+from bgrd.train.networks.rows import NETWORKS, build, normalised
+from bgrd.train.options import Options
+
+__all__ = ["Learner", "NotFiniteError", "check_device"]
+
+
+class NotFiniteError(TrainingError):
+    """The loss or its slope is no number any more; nothing was learnt from it."""
+
+
+class Learner:
+    """Network, optimiser and running mean of the weights."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.row = NETWORKS[options.network]
+        self.device = torch.device(options.device)
+        self.network = build(self.row, seed=options.seed).to(self.device, memory_format=torch.channels_last)
+        self.average = Average(self.network, decay=options.average)
+        self.optimiser = torch.optim.AdamW(
+            _groups(self.network, options.weight_decay), lr=options.rate, betas=(0.9, 0.99)
+        )
+        self._copy = copy.deepcopy(self.network).eval()
+
+    def step(self, pixels: Tensor, opacity: Tensor, *, rate: float) -> float:
+        """Learn from a batch of uint8, (B, 3, H, W) and (B, 1, H, W); gives the loss. Raises NotFiniteError."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        self.network.train()
+        images = normalised(pixels.to(self.device), self.row).to(memory_format=torch.channels_last)
+        truth = opacity.to(self.device).float() / 255
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.precision == "bf16"):
+            masks = self.network(images)
+        loss = total(masks, truth, self.options.loss)
+        found = float(loss.item())
+        self.optimiser.zero_grad()
+        loss.backward()
+        slope = float(nn.utils.clip_grad_norm_(self.network.parameters(), self.options.clip))
+        if not (math.isfinite(found) and math.isfinite(slope)):
+            raise NotFiniteError
+        self.optimiser.step()
+        self.average.update(self.network)
+        return found
+
+    def judged(self) -> nn.Module:
+        """Give the network with the running mean of its weights, for judging."""
+        self._copy.load_state_dict(self.average.weights)
+        return self._copy
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go on from a checkpoint of the same network."""
+        self.network.load_state_dict(checkpoint.weights)
+        self.average.restore(checkpoint.average, checkpoint.average_steps)
+        self.optimiser.load_state_dict(checkpoint.optimiser)
+        torch.set_rng_state(checkpoint.random)
+
+    def begin_with(self, checkpoint: Checkpoint) -> None:
+        """Begin anew from the running mean of another run. Raises TrainingError where that is of another network."""
+        if checkpoint.network != self.options.network:
+            message = f"is of the network {checkpoint.network}, not {self.options.network}"
+            raise TrainingError(message)
+        self.network.load_state_dict(checkpoint.average)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Begin the running mean anew, since other weights were put in."""
+        self.average = Average(self.network, decay=self.options.average)
+
+
+def check_device(options: Options) -> None:
+    """Raise UsageError where this machine lacks the device or the precision."""
+    if options.device == "cuda" and not torch.cuda.is_available():
+        message = "--device cuda: torch sees no such device here; leave it out to train on the processor"
+        raise UsageError(message)
+    if options.precision == "bf16":
+        able = (
+            torch.cuda.is_bf16_supported() if options.device == "cuda" else torch.ops.mkldnn._is_mkldnn_bf16_supported()  # noqa: SLF001 - nothing public tells
+        )
+        if not able:
+            message = f"--precision bf16: this {options.device} cannot; use fp32"
+            raise UsageError(message)
+
+
+def _groups(network: nn.Module, decay: float) -> list[dict[str, object]]:
+    """Part the weights: normalisations and biases are never decayed."""
+    weights = [each for each in network.parameters() if each.ndim > 1]
+    others = [each for each in network.parameters() if each.ndim <= 1]
+    return [{"params": weights, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
