@@ -82,11 +82,12 @@ class _Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.place(x)
-        # (B, 3, heads, channels of a head, places), and attention wants places before channels
-        parts = self.entry(x).flatten(2).unflatten(1, (3, _HEADS, -1)).transpose(-1, -2)
-        query, key, value = parts.unbind(1)
-        seen = functional.scaled_dot_product_attention(query, key, value)
-        x = x + self.leave(seen.transpose(-1, -2).flatten(1, 2).reshape_as(x))
+        # (B, 3, heads, channels of a head, places). Written out: torch's own attention takes 24 ms backwards on a
+        # processor in bfloat16 for 16 pictures of 36 places, this a tenth of that.
+        query, key, value = self.entry(x).flatten(2).unflatten(1, (3, _HEADS, -1)).unbind(1)
+        shares = (query.transpose(-1, -2) @ key * query.shape[2] ** -0.5).softmax(-1)
+        seen = (value @ shares.transpose(-1, -2)).flatten(1, 2)
+        x = x + self.leave(seen.unflatten(2, x.shape[-2:]))
         return x + self.mix(x)
 
 
