@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,32 +41,13 @@ def add(subparsers: Any) -> None:
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of a run; what is not given stays with the recipe, or with the default told."""
+    """Add the options of a run."""
     group = parser.add_argument_group("the run", "Defaults are those of no recipe.")
-    group.add_argument("--recipe", type=Path, metavar="FILE.toml", help="options in a file; those given here win")
-    how = {"default": argparse.SUPPRESS}
-    group.add_argument("--network", metavar="NAME", help="lite, u2netp, u2net, isnet, resunet50 (default: lite)", **how)
     group.add_argument(
-        "--side", type=_wholes, metavar="PIXELS", help="of the pictures, or several: 160,224,288 (default: 192)", **how
+        "--recipe", metavar="FILE.toml", help="options in a file, or `lite`, the built-in model's; those given here win"
     )
-    group.add_argument("--at", type=_shares, metavar="SHARES", help="where each side's turn begins: 0,0.4,0.8", **how)
-    group.add_argument("--batch", type=int, metavar="N", help="samples a step (default: 16)", **how)
-    group.add_argument("--samples", type=int, metavar="N", help="how many to learn from (default: 100000)", **how)
-    group.add_argument("--minutes", type=float, metavar="M", help="end after so long instead", **how)
-    group.add_argument(
-        "--seed", type=int, metavar="N", help="what decides first weights and samples (default: 1)", **how
-    )
-    group.add_argument("--rate", type=float, metavar="R", help="learning rate at its peak (default: 0.002)", **how)
-    group.add_argument(
-        "--validate-every", type=int, metavar="N", help="samples between two judgements (default: 10000)", **how
-    )
-    group.add_argument(
-        "--patience", type=int, metavar="N", help="end after so many judgements without a better one", **how
-    )
-    group.add_argument("--precision", metavar="KIND", help="fp32 or bf16 (default: fp32)", **how)
-    group.add_argument("--device", metavar="NAME", help="cpu or cuda (default: cpu)", **how)
-    group.add_argument("--workers", type=int, metavar="N", help="processes that draw samples (default: 1)", **how)
-    group.add_argument("--threads", type=int, metavar="N", help="of the network (default: what workers leave)", **how)
+    for flag, kind, metavar, words in _OPTIONS:
+        group.add_argument(flag, type=kind, default=argparse.SUPPRESS, metavar=metavar, help=words)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -77,11 +59,10 @@ def run(options: argparse.Namespace) -> int:
     if options.out is None and options.show_samples is None:
         message = "where to? Name a folder for the run with --out"
         raise UsageError(message)
-    names = "network side at batch samples minutes seed rate validate_every patience precision device workers threads"
     wish = Wish(
         data=options.data,
         out=options.out or Path(),
-        given={name: value for name, value in vars(options).items() if name in names.split()},
+        given={name: value for name, value in vars(options).items() if name in _NAMES},
         recipe=options.recipe,
         resume=options.resume,
         init=options.init,
@@ -120,8 +101,35 @@ def _show(wish: Wish, path: Path) -> int:
 
 
 def _wholes(text: str) -> list[int]:
-    return [int(part) for part in text.split(",")]
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"must be whole numbers as 160,224, is {text!r}") from error
 
 
 def _shares(text: str) -> list[float]:
-    return [float(part) for part in text.split(",")]
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"must be numbers as 0,0.4, is {text!r}") from error
+
+
+_OPTIONS: tuple[tuple[str, Callable[[str], Any], str, str], ...] = (
+    ("--network", str, "NAME", "lite, u2netp, u2net, isnet or resunet50 (default: lite)"),
+    ("--side", _wholes, "PIXELS", "of the pictures, or several: 160,224,288 (default: 192)"),
+    ("--at", _shares, "SHARES", "where each side's turn begins: 0,0.4,0.8"),
+    ("--batch", int, "N", "samples a step (default: 16)"),
+    ("--samples", int, "N", "how many to learn from (default: 100000)"),
+    ("--minutes", float, "M", "end after so long instead"),
+    ("--seed", int, "N", "what decides first weights and samples (default: 1)"),
+    ("--rate", float, "R", "learning rate at its peak (default: 0.002)"),
+    ("--validate-every", int, "N", "samples between two judgements (default: 10000)"),
+    ("--patience", int, "N", "end after so many judgements without a better one (default: never)"),
+    ("--precision", str, "KIND", "fp32 or bf16 (default: fp32)"),
+    ("--device", str, "NAME", "cpu or cuda (default: cpu)"),
+    ("--workers", int, "N", "processes that draw samples (default: 1)"),
+    ("--threads", int, "N", "of the network (default: one for each processor)"),
+)
+"""What is not given stays with the recipe."""
+
+_NAMES = frozenset(flag.removeprefix("--").replace("-", "_") for flag, *_ in _OPTIONS)

@@ -16,7 +16,7 @@ from bgrd.train.entry import Entry
 from bgrd.train.fit import Fit, options_of
 from bgrd.train.manifest import read_manifest
 from bgrd.train.networks.residual import ResUNet
-from bgrd.train.options import Options, parse, read_recipe
+from bgrd.train.options import Options, find_recipe, parse, read_recipe
 from bgrd.train.progress import Progress
 from bgrd.train.sampler import MIXTURE, Sampler
 from bgrd.train.stock import Stock
@@ -32,7 +32,7 @@ class Wish:
     data: Path
     out: Path
     given: Mapping[str, Any]
-    recipe: Path | None = None
+    recipe: str | None = None
     resume: bool = False
     init: Path | None = None
     encoder: Path | None = None
@@ -40,7 +40,10 @@ class Wish:
 
 def wanted(wish: Wish) -> Options:
     """Give the options of a run that begins. Raises TrainingError, NoInputError."""
-    base = Options() if wish.recipe is None else parse(read_recipe(wish.recipe), where=str(wish.recipe))
+    base = Options()
+    if wish.recipe is not None:
+        path = find_recipe(wish.recipe)
+        base = parse(read_recipe(path), where=str(path))
     return parse(wish.given, where="command line", base=base)
 
 

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from bgrd.errors import BgrdError
+
 __all__ = ["Samples", "batches"]
 
 
@@ -23,21 +25,27 @@ class Samples(Protocol):
         ...
 
 
-class _Drawn(Dataset[tuple[Tensor, Tensor]]):
-    """Samples as tensors, channels first."""
+_Pair = tuple[Tensor, Tensor]
+
+
+class _Drawn(Dataset[_Pair | BgrdError]):
+    """Samples as tensors, channels first; or what went wrong, since an error that is raised arrives as a traceback."""
 
     def __init__(self, samples: Samples) -> None:
         self.samples = samples
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        picture, opacity = self.samples.sample(index)
+    def __getitem__(self, index: int) -> _Pair | BgrdError:
+        try:
+            picture, opacity = self.samples.sample(index)
+        except BgrdError as error:
+            return error
         return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1))), torch.from_numpy(opacity)[None]
 
 
-def batches(samples: Samples, indices: range, *, batch: int, workers: int) -> Iterator[tuple[Tensor, Tensor]]:
+def batches(samples: Samples, indices: range, *, batch: int, workers: int) -> Iterator[_Pair]:
     """Give (B, 3, H, W) and (B, 1, H, W) of uint8 for the indices in their order; 0 workers draws in this process.
 
-    Fewer than a batch at the end are left out.
+    Fewer than a batch at the end are left out. Raises what drawing raised.
     """
     # A generator of its own: the loader draws from it, and torch's own must not depend on how often one is made.
     loader = DataLoader(
@@ -47,10 +55,24 @@ def batches(samples: Samples, indices: range, *, batch: int, workers: int) -> It
         num_workers=workers,
         prefetch_factor=4 if workers else None,
         worker_init_fn=_begin,
+        collate_fn=_together,
         drop_last=True,
         generator=torch.Generator(),
     )
-    yield from loader
+    for found in loader:
+        if isinstance(found, BgrdError):
+            raise found
+        yield found
+
+
+def _together(drawn: list[_Pair | BgrdError]) -> _Pair | BgrdError:
+    """Stack samples; the first error stands for all."""
+    pairs: list[_Pair] = []
+    for each in drawn:
+        if isinstance(each, BgrdError):
+            return each
+        pairs.append(each)
+    return torch.stack([picture for picture, _ in pairs]), torch.stack([opacity for _, opacity in pairs])
 
 
 def _begin(_number: int) -> None:

@@ -58,9 +58,8 @@ class Fit:
     ) -> None:
         """Make a run at its beginning. Raises UsageError where this machine lacks what it asks for."""
         check_device(options)
-        # Samples are drawn by `workers` beside it; where they take a processor each, the rest is the network's.
-        threads = options.threads or max(1, len(os.sched_getaffinity(0)) - options.workers)
-        torch.set_num_threads(threads)
+        # As many as processors, whatever the workers take: a sample takes a quarter of the time that a step does.
+        torch.set_num_threads(options.threads or len(os.sched_getaffinity(0)))
         self.options = options
         self.learner = Learner(options)
         self.place = _Place()
@@ -84,9 +83,7 @@ class Fit:
         """
         self._prepare_folder()
         with Stop() as stop:
-            end: End = "done"
-            while self._done() < 1 and end == "done":
-                end = self._phase(stop)
+            end = self._learn(stop)
             if end == "done" and self.place.losses[1]:
                 self._validate()
             self._save()
@@ -101,6 +98,20 @@ class Fit:
         write_whole(self._out / "recipe.toml", recipe_text(self.options).encode())
         sources = sorted({each.source for each in self._held})
         self._log = Log(self._out / "log.csv", sources, samples=self.place.samples)
+
+    def _learn(self, stop: Stop) -> End:
+        """Go through all sides. Raises TrainingError where a worker died."""
+        end: End = "done"
+        try:
+            while self._done() < 1 and end == "done":
+                end = self._phase(stop)
+        except RuntimeError as error:
+            # torch tells so from a signal handler, at whatever line the run is
+            if "DataLoader worker" not in str(error):
+                raise
+            message = "a process that draws samples died, perhaps for want of memory; go on with --resume"
+            raise TrainingError(message) from error
+        return end
 
     def _phase(self, stop: Stop) -> End:
         """Learn from samples of one side, until another side's turn comes."""

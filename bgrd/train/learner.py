@@ -29,10 +29,12 @@ class Learner:
         self.options = options
         self.row = NETWORKS[options.network]
         self.device = torch.device(options.device)
-        self.network = build(self.row, seed=options.seed).to(self.device, memory_format=torch.channels_last)
+        self.network = build(self.row, seed=options.seed).to(self.device)
+        # Channels last is what processors and devices are quickest with; torch's declarations do not know it.
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = Average(self.network, decay=options.average)
         self.optimiser = torch.optim.AdamW(
-            _groups(self.network, options.weight_decay), lr=options.rate, betas=(0.9, 0.99)
+            _groups(self.network, options.weight_decay), lr=options.rate, betas=(0.9, 0.99), fused=True
         )
         self._copy = copy.deepcopy(self.network).eval()
 
@@ -48,7 +50,7 @@ class Learner:
         loss = total(masks, truth, self.options.loss)
         found = float(loss.item())
         self.optimiser.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         slope = float(nn.utils.clip_grad_norm_(self.network.parameters(), self.options.clip))
         if not (math.isfinite(found) and math.isfinite(slope)):
             raise NotFiniteError
@@ -58,8 +60,9 @@ class Learner:
 
     def judged(self) -> nn.Module:
         """Give the network with the running mean of its weights, for judging."""
-        self._copy.load_state_dict(self.average.weights)
-        return self._copy
+        found: nn.Module = self._copy
+        found.load_state_dict(self.average.weights)
+        return found
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go on from a checkpoint of the same network."""

@@ -36,7 +36,7 @@ def total(masks: Sequence[Tensor], truth: Tensor, loss: Loss) -> Tensor:
     means at their own size, by opacity and overlap alone: they have no edges to speak of.
     """
     first = masks[0].float()
-    found = loss.cross_entropy * cross_entropy(first, truth)
+    found: Tensor = loss.cross_entropy * cross_entropy(first, truth)
     shown = first.sigmoid()
     found = found + loss.overlap * overlap(shown, truth)
     if loss.edges:
@@ -45,7 +45,7 @@ def total(masks: Sequence[Tensor], truth: Tensor, loss: Loss) -> Tensor:
         found = found + loss.structure * structure(shown, truth)
     for mask in masks[1:]:
         coarse = mask.float()
-        small = truth if coarse.shape == truth.shape else functional.adaptive_avg_pool2d(truth, coarse.shape[-2:])
+        small = truth if coarse.shape == truth.shape else functional.interpolate(truth, coarse.shape[-2:], mode="area")
         part = loss.cross_entropy * cross_entropy(coarse, small) + loss.overlap * overlap(coarse.sigmoid(), small)
         found = found + loss.side / (len(masks) - 1) * part
     return found
@@ -54,7 +54,8 @@ def total(masks: Sequence[Tensor], truth: Tensor, loss: Loss) -> Tensor:
 def cross_entropy(logits: Tensor, truth: Tensor) -> Tensor:
     """Give the mean binary cross entropy; for soft truth less what it has at best, so that a perfect mask has 0."""
     least = torch.special.entr(truth) + torch.special.entr(1 - truth)
-    return functional.binary_cross_entropy_with_logits(logits, truth) - least.mean()
+    found: Tensor = functional.binary_cross_entropy_with_logits(logits, truth) - least.mean()
+    return found
 
 
 def overlap(mask: Tensor, truth: Tensor) -> Tensor:

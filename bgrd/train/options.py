@@ -13,10 +13,12 @@ from bgrd.errors import NoInputError, TrainingError
 from bgrd.train.losses import Loss
 from bgrd.train.networks.rows import NETWORKS
 
-__all__ = ["FREE", "Device", "Options", "Precision", "parse", "read_recipe", "recipe_text"]
+__all__ = ["FREE", "Device", "Options", "Precision", "find_recipe", "parse", "read_recipe", "recipe_text"]
 
 Device = Literal["cpu", "cuda"]
 Precision = Literal["fp32", "bf16"]
+
+_RECIPES = {name: Path(__file__).parent / "data" / f"{name}.toml" for name in ("lite",)}
 
 FREE = frozenset({"device", "workers", "threads", "patience", "save_minutes"})
 """What may be changed when a run goes on; everything else is the run."""
@@ -29,7 +31,7 @@ class Options:
     `side` are the sides pictures have and `at` the shares of the run where each one's turn begins. `rate` is the
     learning rate at its peak, reached after the share `warm_up`; it ends at `least_rate` times that. `average` is the
     decay of the running mean of weights. The mean is judged every `validate_every` samples; `patience` ends the run
-    after so many judgements without a better one (0: never). `threads` 0 takes the processors that `workers` leave.
+    after so many judgements without a better one (0: never). `threads` 0 is one for each processor.
     `mixture` are shares of kinds of samples, by name; empty is the sampler's own.
     """
 
@@ -81,6 +83,17 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "workers": (0, 256),
     "threads": (0, 1024),
 }
+
+
+def find_recipe(name: str) -> Path:
+    """Give the file of a recipe: a path, or the name of one that comes with bgrd. Raises NoInputError."""
+    path = Path(name)
+    if path.is_file():
+        return path
+    if name in _RECIPES:
+        return _RECIPES[name]
+    message = f"there is no recipe {name}: name a file, or one of {', '.join(_RECIPES)}"
+    raise NoInputError(message)
 
 
 def read_recipe(path: Path) -> dict[str, Any]:
@@ -151,10 +164,9 @@ def _shares(value: Any, *, known: set[str] | None) -> dict[str, float]:
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
         message = "must be a table of numbers"
         raise TypeError(message)
-    for key in value if known is not None else ():
-        if key not in known:
-            message = f"has no {key!r}"
-            raise ValueError(message)
+    if known is not None and (unknown := sorted(value.keys() - known)):
+        message = f"has no {', '.join(unknown)}"
+        raise ValueError(message)
     return {key: float(_number(each, whole=False, bounds=(0, 1e6))) for key, each in value.items()}
 
 

@@ -64,7 +64,8 @@ class _Inverted(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.body(x)
+        found: Tensor = x + self.body(x)
+        return found
 
 
 class _Attention(nn.Module):
@@ -88,7 +89,8 @@ class _Attention(nn.Module):
         shares = (query.transpose(-1, -2) @ key * query.shape[2] ** -0.5).softmax(-1)
         seen = (value @ shares.transpose(-1, -2)).flatten(1, 2)
         x = x + self.leave(seen.unflatten(2, x.shape[-2:]))
-        return x + self.mix(x)
+        found: Tensor = x + self.mix(x)
+        return found
 
 
 class _Up(nn.Module):
@@ -151,7 +153,7 @@ class Lite(nn.Module):
             x = stage(x)
             kept.insert(0, x)
         x = self.context(x)
-        levels = []
+        levels: list[Tensor] = []
         for up, held in zip(self.decoder, kept[1:], strict=True):
             x = up(x, held)
             levels.insert(0, x)

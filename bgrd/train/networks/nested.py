@@ -60,7 +60,7 @@ class _Block(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        first = self.first(x)
+        first: Tensor = self.first(x)
         kept: list[Tensor] = []
         for number, unit in enumerate(self.down):
             entry = kept[-1] if number else first

@@ -109,7 +109,7 @@ class ResUNet(nn.Module):
         """Give the masks; `images` are (B, 3, H, W)."""
         *kept, x = self.encoder(images)
         x = self.bridge(torch.cat([unit(x) for unit in self.dilated], dim=1))
-        levels = []
+        levels: list[Tensor] = []
         for block, held in zip(self.decoder, kept[::-1], strict=True):
             x = block(torch.cat((doubled(x), held), dim=1))
             levels.insert(0, x)
