@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +9,8 @@ from typing import Any
 
 import torch
 
-from bgrd.errors import NoInputError, TrainingError, UsageError
-from bgrd.train.checkpoint import Checkpoint, load_checkpoint
+from bgrd.errors import TrainingError, UsageError
+from bgrd.train.checkpoint import Checkpoint, load_checkpoint, load_tensors
 from bgrd.train.entry import Entry
 from bgrd.train.fit import Fit, options_of
 from bgrd.train.manifest import read_manifest
@@ -102,14 +101,12 @@ def _load_encoder(fit: Fit, path: Path) -> None:
     if not isinstance(network, ResUNet):
         message = f"--encoder-weights: the network {fit.options.network} has no encoder of torchvision's"
         raise UsageError(message)
+    weights = load_tensors(path)
+    if not isinstance(weights, Mapping) or not all(isinstance(each, torch.Tensor) for each in weights.values()):
+        message = f"{path} holds no weights by name"
+        raise TrainingError(message)
     try:
-        network.load_encoder(torch.load(path, map_location="cpu", weights_only=True))
-    except OSError as error:
-        message = f"{path} cannot be read: {error.strerror}"
-        raise NoInputError(message) from error
-    except (RuntimeError, EOFError, AttributeError, pickle.UnpicklingError) as error:
-        message = f"{path} is damaged or holds no weights"
-        raise TrainingError(message) from error
+        network.load_encoder(weights)
     except TrainingError as error:
         message = f"{path} {error}"
         raise TrainingError(message) from error

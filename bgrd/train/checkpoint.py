@@ -15,7 +15,7 @@ from torch import Tensor
 
 from bgrd.errors import CannotCreateError, NoInputError, TrainingError
 
-__all__ = ["FORMAT", "Checkpoint", "load_checkpoint", "save_checkpoint", "write_whole"]
+__all__ = ["FORMAT", "Checkpoint", "load_checkpoint", "load_tensors", "save_checkpoint", "write_whole"]
 
 FORMAT = 1
 """The newest format this bgrd reads, and the one it writes."""
@@ -57,14 +57,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
     Raises NoInputError where it cannot be read, TrainingError where it is damaged, no checkpoint or of a newer bgrd.
     """
-    try:
-        values = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        message = f"{path} cannot be read: {error.strerror}"
-        raise NoInputError(message) from error
-    except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        message = f"{path} is damaged or no checkpoint of bgrd"
-        raise TrainingError(message) from error
+    values = load_tensors(path)
     if not isinstance(values, dict) or not isinstance(values.get("bgrd"), int):
         message = f"{path} is no checkpoint of bgrd"
         raise TrainingError(message)
@@ -75,6 +68,20 @@ def load_checkpoint(path: Path) -> Checkpoint:
         return Checkpoint(**values)
     except TypeError as error:
         message = f"{path} is damaged: {error}"
+        raise TrainingError(message) from error
+
+
+def load_tensors(path: Path) -> Any:
+    """Read what torch.save wrote of plain values. Raises NoInputError, TrainingError where it is no such file."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        message = f"{path} cannot be read: {error.strerror}"
+        raise NoInputError(message) from error
+    try:
+        return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, OSError, ValueError, LookupError, pickle.UnpicklingError) as error:
+        message = f"{path} is damaged, or no file of weights"
         raise TrainingError(message) from error
 
 

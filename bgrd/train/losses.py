@@ -20,11 +20,14 @@ _SSIM_C1, _SSIM_C2 = 0.01**2, 0.03**2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loss:
-    """What each part weighs; `side` is what all coarser masks together weigh beside the first."""
+    """What each part weighs; `side` is what all coarser masks together weigh beside the first.
+
+    Edges weigh little: where the outline is not sure, they cost least on a mask without any.
+    """
 
     cross_entropy: float = 1.0
     overlap: float = 1.0
-    edges: float = 1.0
+    edges: float = 0.2
     structure: float = 0.0
     side: float = 0.6
 

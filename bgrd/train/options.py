@@ -110,11 +110,16 @@ def read_recipe(path: Path) -> dict[str, Any]:
 
 def recipe_text(options: Options) -> str:
     """Give options as a recipe file that says the same."""
+
+    def written(value: object) -> str:
+        # The strings of JSON are TOML's where they are not escaped beyond need.
+        return json.dumps(value, ensure_ascii=False)
+
     values = asdict(options)
     tables = {name: values.pop(name) for name in ("loss", "mixture")}
-    lines = [f"{name} = {json.dumps(value)}" for name, value in values.items()]
+    lines = [f"{name} = {written(value)}" for name, value in values.items()]
     for name, table in tables.items():
-        lines += ["", f"[{name}]", *[f"{json.dumps(key)} = {json.dumps(value)}" for key, value in table.items()]]
+        lines += ["", f"[{name}]", *[f"{written(key)} = {written(value)}" for key, value in table.items()]]
     return "\n".join(lines) + "\n"
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bgrd.train.networks.parts import Unit, doubled, initialise
+from bgrd.train.networks.parts import Unit, doubled, initialise, undecided
 
 __all__ = ["LITE", "Lite", "Width"]
 
@@ -144,6 +144,7 @@ class Lite(nn.Module):
             self.heads.append(nn.Conv2d(leave, 4 if finest else 1, 3, 1, 1))
             entry = leave
         initialise(self)
+        undecided(self.heads)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Give the masks; `images` are (B, 3, H, W)."""

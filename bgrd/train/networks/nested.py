@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bgrd.train.networks.parts import Unit, initialise, like
+from bgrd.train.networks.parts import Unit, initialise, like, undecided
 
 __all__ = ["Nested", "isnet", "u2net", "u2netp"]
 
@@ -91,6 +91,7 @@ class Nested(nn.Module):
         self.sides = nn.ModuleList(nn.Conv2d(channels, 1, 3, 1, 1) for channels in outer)
         self.fuse = nn.Conv2d(len(outer), 1, 1) if fused else None
         initialise(self)
+        undecided(self.sides)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Give the masks; `images` are (B, 3, H, W)."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["Unit", "doubled", "enlarged", "initialise", "like"]
+__all__ = ["Unit", "doubled", "enlarged", "initialise", "like", "undecided"]
 
 
 class Unit(nn.Sequential):
@@ -45,6 +47,14 @@ def doubled(x: Tensor) -> Tensor:
 def enlarged(x: Tensor, factor: int) -> Tensor:
     """Enlarge by a whole factor, bilinear."""
     return functional.interpolate(x, scale_factor=float(factor), mode="bilinear", align_corners=False)
+
+
+def undecided(heads: Iterable[nn.Conv2d]) -> None:
+    """Let what gives masks begin near zero: one half everywhere, rather than noise that must be unlearnt."""
+    for head in heads:
+        nn.init.normal_(head.weight, std=0.01)
+        if head.bias is not None:
+            nn.init.zeros_(head.bias)
 
 
 @torch.no_grad()

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bgrd.errors import TrainingError
-from bgrd.train.networks.parts import Unit, doubled, initialise, like
+from bgrd.train.networks.parts import Unit, doubled, initialise, like, undecided
 
 __all__ = ["ResUNet"]
 
@@ -104,6 +104,7 @@ class ResUNet(nn.Module):
         )
         self.heads = nn.ModuleList(nn.Conv2d(leave, 1, 1) for leave in _DECODER)
         initialise(self)
+        undecided(self.heads)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Give the masks; `images` are (B, 3, H, W)."""
