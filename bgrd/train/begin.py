@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import torch
 
 from bgrd.errors import TrainingError, UsageError
-from bgrd.train.checkpoint import Checkpoint, load_checkpoint, load_tensors
+from bgrd.train.checkpoint import load_checkpoint, load_tensors
 from bgrd.train.entry import Entry
 from bgrd.train.fit import Fit, options_of
 from bgrd.train.manifest import read_manifest
@@ -67,7 +68,8 @@ def begin(wish: Wish, progress: Progress) -> Fit:
         checkpoint = load_checkpoint(last)
         options = options_of(checkpoint, last, wish.given)
         fit = _fit(wish, options, progress)
-        fit.resume(checkpoint)
+        with _fitting(last, options.network):
+            fit.resume(checkpoint)
         return fit
     if last.exists():
         message = f"{last} is there already: go on with --resume, or name another --out"
@@ -75,7 +77,12 @@ def begin(wish: Wish, progress: Progress) -> Fit:
     options = wanted(wish)
     fit = _fit(wish, options, progress)
     if wish.init is not None:
-        _begin_with(fit, load_checkpoint(wish.init), wish.init)
+        checkpoint = load_checkpoint(wish.init)
+        if checkpoint.network != options.network:
+            message = f"{wish.init} is of the network {checkpoint.network}, not {options.network}"
+            raise TrainingError(message)
+        with _fitting(wish.init, options.network):
+            fit.learner.begin_with(checkpoint)
     if wish.encoder is not None:
         _load_encoder(fit, wish.encoder)
     return fit
@@ -87,11 +94,13 @@ def _fit(wish: Wish, options: Options, progress: Progress) -> Fit:
     return Fit(options, draw=_drawing(entries, options), held=held, out=wish.out, progress=progress)
 
 
-def _begin_with(fit: Fit, checkpoint: Checkpoint, path: Path) -> None:
+@contextmanager
+def _fitting(path: Path, network: str) -> Iterator[None]:
+    """Tell plainly where the weights of a file do not fit."""
     try:
-        fit.learner.begin_with(checkpoint)
-    except TrainingError as error:
-        message = f"{path} {error}"
+        yield
+    except (RuntimeError, LookupError, ValueError, TypeError, AttributeError) as error:
+        message = f"{path} does not fit the network {network}; it is damaged, or of another bgrd"
         raise TrainingError(message) from error
 
 

@@ -72,10 +72,7 @@ class Learner:
         torch.set_rng_state(checkpoint.random)
 
     def begin_with(self, checkpoint: Checkpoint) -> None:
-        """Begin anew from the running mean of another run. Raises TrainingError where that is of another network."""
-        if checkpoint.network != self.options.network:
-            message = f"is of the network {checkpoint.network}, not {self.options.network}"
-            raise TrainingError(message)
+        """Begin anew from the running mean of another run of the same network."""
         self.network.load_state_dict(checkpoint.average)
         self.refresh()
 

@@ -1,0 +1,217 @@
+"""`bgrd train fit` from the command line: a small run on a data set made by code, and what is said of mistakes."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from bgrd.cli.main import entry, main
+from bgrd.cli.train_progress import RunProgress
+from bgrd.errors import TrainingError
+from bgrd.train.checkpoint import load_checkpoint, save_checkpoint
+from bgrd.train.entry import Entry
+from bgrd.train.feed import batches
+from bgrd.train.log import read_log
+from bgrd.train.manifest import write_manifest
+
+QUICK = ["--side", "32", "--batch", "4", "--samples", "8", "--validate-every", "4", "--workers", "0", "--threads", "1"]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Leave torch's threads and generator as they were."""
+    threads, state = torch.get_num_threads(), torch.get_rng_state()
+    yield
+    torch.set_num_threads(threads)
+    torch.set_rng_state(state)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a data set of eight bright discs on dark grain, two of them for validation."""
+    folder = tmp_path_factory.mktemp("data")
+    entries = []
+    for number in range(8):
+        rng = np.random.default_rng(number)
+        rows, columns = np.mgrid[:48, :64]
+        inside = np.hypot(rows - rng.integers(16, 32), columns - rng.integers(20, 44)) < rng.integers(8, 16)
+        image, mask = folder / f"{number}.jpg", folder / f"{number}.png"
+        grain = rng.integers(0, 90, (48, 64, 3)) + np.where(inside, 130, 0)[..., None]
+        Image.fromarray(grain.astype(np.uint8)).save(image)
+        Image.fromarray(np.where(inside, 255, 0).astype(np.uint8)).save(mask)
+        entries.append(
+            Entry(
+                kind="pair",
+                image=image,
+                mask=mask,
+                category="discs",
+                source="made",
+                licence="CC0-1.0",
+                split="validation" if number < 2 else "train",
+            )
+        )
+    write_manifest(folder / "manifest.csv", entries)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def done(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a run that is over."""
+    out = tmp_path_factory.mktemp("runs") / "run"
+    assert main(["train", "fit", str(data), "--out", str(out), *QUICK]) == os.EX_OK
+    return out
+
+
+def test_a_run_from_beginning_to_end(done: Path) -> None:
+    """Its folder holds what was learnt, and a line for each judgement."""
+    assert {path.name for path in done.iterdir()} == {"best.pt", "curves.png", "last.pt", "log.csv", "recipe.toml"}
+    assert [line["samples"] for line in read_log(done / "log.csv")] == [4, 8]
+    assert load_checkpoint(done / "last.pt").samples == 8
+
+
+def test_without_a_terminal_there_is_a_line_for_each_judgement(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No bar, no control characters: samples, loss, overlap, difference; the end says where the result is."""
+    assert main(["train", "fit", str(data), "--out", str(tmp_path / "run"), *QUICK]) == os.EX_OK
+    said = capsys.readouterr()
+    lines = said.err.splitlines()
+    assert [line.split()[0] for line in lines] == ["4", "8"]
+    assert all("loss" in line and "IoU" in line and "MAE" in line for line in lines)
+    assert said.out == f"done: {tmp_path}/run/best.pt is the best by validation, {tmp_path}/run/last.pt the last\n"
+
+
+def test_a_recipe_repeats_the_run(data: Path, done: Path, tmp_path: Path) -> None:
+    """The recipe that a run leaves gives the same weights again."""
+    again = tmp_path / "again"
+    assert main(["train", "fit", str(data), "--out", str(again), "--recipe", str(done / "recipe.toml")]) == os.EX_OK
+    first, second = (load_checkpoint(each / "last.pt").average for each in (done, again))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_stopped_run_says_how_to_go_on(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C ends with 130 and the command that resumes; that command finishes the run."""
+    out = tmp_path / "run"
+    step = RunProgress.step
+
+    def stopping(self: RunProgress, done: float, *, samples: int, loss: float) -> None:
+        step(self, done, samples=samples, loss=loss)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(RunProgress, "step", stopping)
+    assert main(["train", "fit", str(data), "--out", str(out), *QUICK]) == 130
+    said = capsys.readouterr().out
+    assert said == f"stopped and saved; go on with: bgrd train fit {data} --out {out} --resume\n"
+    monkeypatch.setattr(RunProgress, "step", step)
+    assert load_checkpoint(out / "last.pt").samples == 4
+    assert main(said.partition(": bgrd ")[2].split()) == os.EX_OK
+    assert load_checkpoint(out / "last.pt").samples == 8
+
+
+def test_another_run_begins_with_these_weights(data: Path, done: Path, tmp_path: Path) -> None:
+    """With a rate of nearly nothing it ends with the mean that it began with."""
+    out = tmp_path / "tuned"
+    flags = ["--init", str(done / "best.pt"), "--rate", "1e-9"]
+    assert main(["train", "fit", str(data), "--out", str(out), *QUICK, *flags]) == os.EX_OK
+    given, found = load_checkpoint(done / "best.pt"), load_checkpoint(out / "last.pt")
+    assert torch.allclose(given.average["stem.0.weight"], found.weights["stem.0.weight"], atol=1e-6)
+    assert not torch.equal(given.weights["stem.0.weight"], found.weights["stem.0.weight"])
+
+
+def test_samples_are_shown(data: Path, tmp_path: Path) -> None:
+    """Without a run: a sheet of what would be learnt from."""
+    sheet = tmp_path / "sheet.png"
+    assert main(["train", "fit", str(data), "--side", "32", "--show-samples", str(sheet)]) == os.EX_OK
+    with Image.open(sheet) as image:
+        assert image.width % 32 == image.height % 32 == 0
+    assert list(tmp_path.iterdir()) == [sheet]
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    """Run a command that goes wrong; gives its exit code and what it says."""
+    code = main(["train", "fit", *arguments])
+    said = capsys.readouterr().err
+    assert said.startswith("bgrd: ")
+    assert said.count("\n") == 1
+    return code, said
+
+
+def test_mistakes_of_the_command_line(
+    data: Path, done: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each is one sentence that says what to do, and the run that is there stays as it is."""
+    before = (done / "last.pt").read_bytes()
+    set_, run, new = str(data), str(done), str(tmp_path / "new")
+    for arguments, code, words in (
+        ([set_], 64, "Name a folder for the run with --out"),
+        ([set_, "--out", run], 64, "last.pt is there already: go on with --resume, or name another --out"),
+        ([set_, "--out", run, "--resume", "--batch", "8"], 64, "--batch cannot change while a run goes on"),
+        ([set_, "--out", run, "--resume", "--recipe", "lite"], 64, "leave --recipe out"),
+        ([set_, "--out", new, "--resume"], 66, "last.pt cannot be read: No such file"),
+        ([set_, "--out", new, "--network", "vgg"], 65, "network must be one of lite, u2netp"),
+        ([set_, "--out", new, "--recipe", "heavy"], 66, "there is no recipe heavy"),
+        ([set_, "--out", new, "--encoder-weights", run], 64, "the network lite has no encoder"),
+        ([set_, "--out", new, "--network", "u2netp", "--init", f"{run}/best.pt"], 65, "is of the network lite, not"),
+        ([new, "--out", new], 66, "cannot be read: No such file"),
+        ([set_, "--side", "32", "--show-samples", f"{new}/x.png"], 73, "x.png cannot be written"),
+    ):
+        found, said = refused(capsys, *arguments)
+        assert (found, words in said) == (code, True), said
+    assert (done / "last.pt").read_bytes() == before
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(("flag", "value"), [("--side", "big"), ("--at", "0;1"), ("--batch", "many")])
+def test_values_that_are_none(
+    flag: str, value: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is no number ends as every wrong command line does, and is named."""
+    monkeypatch.setattr("sys.argv", ["bgrd", "train", "fit", "x", "--out", "y", flag, value])
+    with pytest.raises(SystemExit) as caught:
+        entry()
+    assert caught.value.code == 64
+    assert value in capsys.readouterr().err
+
+
+def test_a_checkpoint_of_another_network(
+    data: Path, done: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One whose weights do not fit its network is called damaged."""
+    save_checkpoint(tmp_path / "last.pt", replace(load_checkpoint(done / "last.pt"), weights={}, average={}))
+    code, said = refused(capsys, str(data), "--out", str(tmp_path), "--resume")
+    assert (code, "last.pt does not fit the network lite" in said) == (65, True)
+
+
+def test_a_worker_that_dies_is_told(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed, as for want of memory, it ends the run with a sentence, and what was saved can be gone on with."""
+
+    def dying(*_: object, **__: object) -> Iterator[object]:
+        message = "DataLoader worker (pid 77) is killed by signal: Killed."
+        raise RuntimeError(message)
+
+    monkeypatch.setattr("bgrd.train.fit.batches", dying)
+    assert main(["train", "fit", str(data), "--out", str(tmp_path / "run"), *QUICK]) == 65
+
+
+class Dying:
+    """Kills the process that draws."""
+
+    def sample(self, index: int, /) -> tuple[np.ndarray, np.ndarray]:
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise TrainingError
+
+
+def test_torch_says_it_so() -> None:
+    """The words by which a dead worker is known are torch's."""
+    with pytest.raises(RuntimeError, match="DataLoader worker"):
+        list(batches(Dying(), range(4), batch=4, workers=1))
