@@ -125,8 +125,8 @@ def test_the_mean_by_hand() -> None:
     for step, value in enumerate((4.0, -2.0, 8.0), start=1):
         with torch.no_grad():
             network.weight.fill_(value)
-            network.running_var.fill_(2 * value)
-            network.num_batches_tracked.fill_(step)
+            network.get_buffer("running_var").fill_(2 * value)
+            network.get_buffer("num_batches_tracked").fill_(step)
         average.update(network)
         decay = min(0.2, step / (step + 9))
         expected = decay * expected + (1 - decay) * value

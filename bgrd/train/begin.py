@@ -115,7 +115,7 @@ def _load_encoder(fit: Fit, path: Path) -> None:
         message = f"{path} holds no weights by name"
         raise TrainingError(message)
     try:
-        network.load_encoder(weights)
+        network.encoder.load(weights)
     except TrainingError as error:
         message = f"{path} {error}"
         raise TrainingError(message) from error

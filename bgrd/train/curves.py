@@ -18,7 +18,7 @@ __all__ = ["draw_curves"]
 
 def draw_curves(path: Path, lines: Sequence[Line]) -> None:
     """Draw the lines of a log as PNG. Raises CannotCreateError."""
-    figure = Figure(figsize=(11, 7), layout="constrained")
+    figure = Figure(figsize=(11, 7))
     FigureCanvasAgg(figure)
     panels: list[Axes] = list(figure.subplots(2, 2).flat)
     sources = [name for name in (lines[0] if lines else ()) if name.startswith("iou:")]
@@ -32,6 +32,7 @@ def draw_curves(path: Path, lines: Sequence[Line]) -> None:
         panel.set_xlabel("samples")
         panel.grid(alpha=0.3)
     panels[1].legend(fontsize="small")
+    figure.subplots_adjust(left=0.06, right=0.98, bottom=0.07, top=0.95, hspace=0.3)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     write_whole(path, buffer.getvalue())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -49,12 +47,14 @@ def enlarged(x: Tensor, factor: int) -> Tensor:
     return functional.interpolate(x, scale_factor=float(factor), mode="bilinear", align_corners=False)
 
 
-def undecided(heads: Iterable[nn.Conv2d]) -> None:
+@torch.no_grad()
+def undecided(heads: nn.Module) -> None:
     """Let what gives masks begin near zero: one half everywhere, rather than noise that must be unlearnt."""
-    for head in heads:
-        nn.init.normal_(head.weight, std=0.01)
-        if head.bias is not None:
-            nn.init.zeros_(head.bias)
+    for name, weight in heads.named_parameters():
+        if name.endswith("bias"):
+            nn.init.zeros_(weight)
+        else:
+            nn.init.normal_(weight, std=0.01)
 
 
 @torch.no_grad()

@@ -16,7 +16,7 @@ from torch.nn import functional
 from bgrd.errors import TrainingError
 from bgrd.train.networks.parts import Unit, doubled, initialise, like, undecided
 
-__all__ = ["ResUNet"]
+__all__ = ["Encoder", "ResUNet"]
 
 _BLOCKS = (3, 4, 6, 3)
 _DILATIONS = (3, 6, 9)
@@ -49,7 +49,7 @@ class _Bottleneck(nn.Module):
         return functional.relu(found + (x if self.downsample is None else self.downsample(x)))
 
 
-class _Encoder(nn.Module):
+class Encoder(nn.Module):
     """ResNet-50 without its classifier; gives what it holds at /2, /4, /8, /16 and /32."""
 
     def __init__(self) -> None:
@@ -69,12 +69,32 @@ class _Encoder(nn.Module):
         self.layer1, self.layer2, self.layer3, self.layer4 = layers
 
     def forward(self, images: Tensor) -> list[Tensor]:
+        """Give the five levels, the finest first."""
         kept = [functional.relu(self.bn1(self.conv1(images)))]
         x = functional.max_pool2d(kept[0], 3, 2, 1)
         for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
             x = layer(x)
             kept.append(x)
         return kept
+
+    def load(self, weights: Mapping[str, Tensor]) -> None:
+        """Put in what torchvision's resnet50 learnt; its classifier `fc` is left out.
+
+        Raises TrainingError that names the first weight that is missing, unknown or of another shape.
+        """
+        given = {name: value for name, value in weights.items() if not name.startswith("fc.")}
+        wanted = self.state_dict()
+        for name in sorted(given.keys() ^ wanted.keys()):
+            # torchvision's oldest files were saved before batches were counted
+            if not name.endswith("num_batches_tracked"):
+                message = f"is no resnet50 of torchvision: {name} is {'unknown' if name in given else 'missing'}"
+                raise TrainingError(message)
+        for name in given.keys() & wanted.keys():
+            if given[name].shape != wanted[name].shape:
+                shapes = f"{tuple(given[name].shape)} in place of {tuple(wanted[name].shape)}"
+                message = f"is no resnet50 of torchvision: {name} is {shapes}"
+                raise TrainingError(message)
+        self.load_state_dict({**wanted, **given})
 
 
 class _Residual(nn.Module):
@@ -94,7 +114,7 @@ class ResUNet(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.encoder = _Encoder()
+        self.encoder = Encoder()
         self.dilated = nn.ModuleList(Unit(2048, _BRIDGE, dilation=each) for each in _DILATIONS)
         self.bridge = Unit(len(_DILATIONS) * _BRIDGE, _BRIDGE, size=1)
         below = (_BRIDGE, *_DECODER[:-1])
@@ -117,22 +137,3 @@ class ResUNet(nn.Module):
         heads = list(self.heads)[::-1]
         wanted = len(heads) if self.training else 1
         return tuple(like(head(level), images) for head, level in zip(heads[:wanted], levels, strict=False))
-
-    def load_encoder(self, weights: Mapping[str, Tensor]) -> None:
-        """Put in what torchvision's resnet50 learnt; its classifier `fc` is left out.
-
-        Raises TrainingError that names the first weight that is missing, unknown or of another shape.
-        """
-        given = {name: value for name, value in weights.items() if not name.startswith("fc.")}
-        wanted = self.encoder.state_dict()
-        for name in sorted(given.keys() ^ wanted.keys()):
-            # torchvision's oldest files were saved before batches were counted
-            if not name.endswith("num_batches_tracked"):
-                message = f"is no resnet50 of torchvision: {name} is {'unknown' if name in given else 'missing'}"
-                raise TrainingError(message)
-        for name in given.keys() & wanted.keys():
-            if given[name].shape != wanted[name].shape:
-                shapes = f"{tuple(given[name].shape)} in place of {tuple(wanted[name].shape)}"
-                message = f"is no resnet50 of torchvision: {name} is {shapes}"
-                raise TrainingError(message)
-        self.encoder.load_state_dict({**wanted, **given})
