@@ -64,7 +64,7 @@ def test_what_speed_is_measured_with_is_the_same(ours: Callable[[], nn.Module], 
     assert drawn == sorted(tuple(each.weight.shape) for each in shaped(ours).modules() if isinstance(each, nn.Conv2d))
 
 
-@pytest.mark.parametrize("name", ["lite", "u2netp", pytest.param("resunet50", marks=pytest.mark.long)])
+@pytest.mark.parametrize("name", ["lite", "lite-plain", "u2netp", pytest.param("resunet50", marks=pytest.mark.long)])
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (64, 96)])
 def test_sizes_go_through(name: str, height: int, width: int) -> None:
     """Any multiples of the row's number give a mask of the picture's size; only while trained there are others."""

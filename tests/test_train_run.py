@@ -151,7 +151,7 @@ def test_a_recipe_says_the_same_run_again(tmp_path_factory: pytest.TempPathFacto
     ("values", "message"),
     [
         ({"colour": 1}, "r: there is no option 'colour'"),
-        ({"network": "vgg"}, "r: network must be one of lite, u2netp, u2net, isnet, resunet50, is 'vgg'"),
+        ({"network": "vgg"}, "r: network must be one of lite, lite-plain, u2netp, u2net, isnet, resunet50, is 'vgg'"),
         ({"precision": "int8"}, "precision must be one of fp32, bf16"),
         ({"batch": 1}, "batch must be a whole number from 2 to 65536, is 1"),
         ({"batch": 8.5}, "batch must be a whole number"),

