@@ -20,9 +20,11 @@ cli.main
 cli.bench | cli.check | cli.models | cli.once | cli.run | cli.status
 cli.train
 cli.bench_tables | cli.train_fit | cli.train_prepare
-cli.flags | train.begin | train.prepare
+cli.evaluation | cli.flags | train.begin | train.prepare
 train.manifest
 cli.train_progress
+cli.train_evaluate
+cli.evaluation_tables
 train.fit
 train.curves | train.learner
 train.log
@@ -41,7 +43,8 @@ train.scenes.grounds | train.scenes.parts | train.scenes.rays
 train.augment | train.scenes.materials
 train.corrections | train.scenes.textures | train.taking
 train.candidates | train.scenes.layers | train.scenes.outlines | train.scenes.palette | train.scenes.stage
-train.chart | train.sources | train.stock
+train.sheets | train.verdict
+train.chart | train.evaluate | train.sources | train.stock
 train.entry | train.raster
 cli.install | cli.model_arguments
 daemon
@@ -51,6 +54,8 @@ once | roster
 train.draft | train.split
 train.holding | train.shrink
 train.alike | train.judge
+train.bootstrap
+train.measures
 pulse | signals | station
 engine.dispatch
 crew | engine.rota
@@ -113,6 +118,7 @@ OWNERS = {
         for name in ("complaints", "delivery", "edge", "intake", "load", "output", "settings", "table", "words")
     },
     "pydantic_settings": {"config.load", "config.settings"},
+    "scipy": {"train.measures"},
     "structlog": {"telemetry.log"},
     "urllib3": {"models.connection"},
     "rich": {
@@ -121,6 +127,8 @@ OWNERS = {
             "bench",
             "bench_tables",
             "check",
+            "evaluation",
+            "evaluation_tables",
             "install",
             "models",
             "once",
@@ -214,11 +222,7 @@ def test_a_heavy_library_has_its_owners(library: str) -> None:
 
 
 def test_pixels_stay_in_their_rooms() -> None:
-<<<<<<< HEAD
     """Pillow and numpy are imported by imaging, pipeline, sessions here and elsewhere, quantisation and training."""
-=======
-    """Pillow and numpy are imported by imaging, training, pipeline, sessions here and elsewhere, and quantisation."""
->>>>>>> 1500b82 (Draw training samples: pairs, cut-outs and made-up things)
     importers = {name for name in modules() if imported(name) & PIXELS}
     rooms = {name for name in importers if not name.startswith(("imaging.", "train."))}
     assert rooms <= {
