@@ -19,12 +19,14 @@ __main__
 cli.main
 cli.bench | cli.check | cli.models | cli.once | cli.run | cli.status
 cli.train
-cli.bench_tables | cli.train_fit | cli.train_prepare
-cli.evaluation | cli.flags | train.begin | train.prepare
+cli.bench_tables | cli.exporting | cli.train_fit | cli.train_prepare
+cli.evaluation | cli.flags | train.begin | train.calibrate | train.origin | train.prepare
 train.manifest
 cli.train_progress
 cli.train_evaluate
 cli.evaluation_tables
+cli.train_export
+train.export
 train.fit
 train.curves | train.learner
 train.log
@@ -32,7 +34,7 @@ train.options | train.validate
 train.networks.rows
 train.networks.lite | train.networks.nested | train.networks.residual
 train.average | train.checkpoint | train.feed | train.losses | train.networks.parts | train.schedule
-train.progress | train.stop
+train.folding | train.progress | train.stop
 train.sampler
 train.scenes.drawings
 train.scenes.creatures | train.scenes.screens | train.scenes.thin | train.scenes.vehicles | train.scenes.vessels
@@ -111,7 +113,11 @@ OWNERS = {
     "isal": {"imaging.deflate"},
     "watchdog": {"intake.watch"},
     "sqlite3": {"journal.database", "journal.file", "journal.repair", "journal.salvage"},
+<<<<<<< HEAD
     "onnx": {"models.quantize", "models.widen"},
+=======
+    "onnx": {"models.quantize", "train.export", "train.folding"},
+>>>>>>> 89b7eb7 (Export what was trained, held against torch before it gets its name)
     "onnxruntime": {"models.quantize", "models.session"},
     "pydantic": {
         f"config.{name}"
@@ -144,6 +150,7 @@ OWNERS = {
             "average",
             "begin",
             "checkpoint",
+            "export",
             "feed",
             "fit",
             "learner",
@@ -153,6 +160,7 @@ OWNERS = {
             "networks.parts",
             "networks.residual",
             "networks.rows",
+            "origin",
             "validate",
         )
     },

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
-from bgrd.cli import train_evaluate, train_fit, train_prepare
+from bgrd.cli import train_evaluate, train_export, train_fit, train_prepare
 from bgrd.errors import UsageError
 
 __all__ = ["add_train", "command"]
@@ -19,10 +19,15 @@ A model of your own: put a data set together, train a network on it, judge it, a
 the extra `train`; docs/training.md walks through it.
 """
 
-_ACTIONS: Mapping[str, ModuleType] = {"prepare": train_prepare, "fit": train_fit, "evaluate": train_evaluate}
+_ACTIONS: Mapping[str, ModuleType] = {
+    "prepare": train_prepare,
+    "fit": train_fit,
+    "evaluate": train_evaluate,
+    "export": train_export,
+}
 """Each has `add(subparsers)`, which adds the parser of its name, and `run(options)`, which gives the exit code."""
 
-_NEEDED = ("matplotlib", "scipy", "torch")
+_NEEDED = ("matplotlib", "onnx", "scipy", "torch")
 
 
 def add_train(commands: Any, anywhere: argparse.ArgumentParser) -> None:

@@ -6,20 +6,22 @@ are decoded in this process, not in one that is shut in: they are the user's own
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import helper, version_converter
-from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from bgrd.errors import Fault, ModelFileError, NoInputError
@@ -32,7 +34,7 @@ from bgrd.models.session import Session
 from bgrd.models.spec import parse
 from bgrd.models.widen import widen
 
-__all__ = ["Photos", "Worth", "measure", "photos_in", "quantise"]
+__all__ = ["Method", "Photos", "Way", "Worth", "measure", "photos_in", "quantise"]
 
 _MOST_PHOTOS = 64
 _FEWEST_PHOTOS = 4
@@ -45,6 +47,29 @@ _TIMED_PHOTOS = 3
 _ROUNDS = 8
 _FEWEST_ROUNDS = 3
 _TIMED_SECONDS = 30.0
+
+
+Method = Literal["average", "percentile", "entropy"]
+_METHODS = {
+    "average": CalibrationMethod.MinMax,
+    "percentile": CalibrationMethod.Percentile,
+    "entropy": CalibrationMethod.Entropy,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """How a graph is made int8.
+
+    `method` chooses the range of activations: the average of what the photos reach, not the most (0.81/255 off instead
+    of 0.92 for bgrd-lite); percentiles and entropy keep every value of every photo in memory. `float_ends` leaves the
+    first and the last convolution as they are. `portable` makes a file that is right on every processor; else it may be
+    for this one.
+    """
+
+    method: Method = "average"
+    float_ends: bool = False
+    portable: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +133,10 @@ def photos_in(folder: Path) -> Photos:
     )
 
 
-def quantise(choice: ModelChoice, photos: Photos, draft: Path) -> None:
+_DEFAULT = Way()
+
+
+def quantise(choice: ModelChoice, photos: Photos, draft: Path, *, way: Way = _DEFAULT) -> None:
     """Write the int8 variant of a float32 model to `draft`, beside which it leaves other files.
 
     Raises ModelFileError where the graph cannot be quantised, ModelFault where the model cannot be used.
@@ -131,20 +159,21 @@ def quantise(choice: ModelChoice, photos: Photos, draft: Path) -> None:
         onnx.save(prepared, ready)
         weights = {tensor.name for tensor in model.graph.initializer}
         name = next(value.name for value in model.graph.input if value.name not in weights)
-        quantize_static(
-            str(ready),
-            str(draft),
-            _Reader(name=name, tensors=_tensors(photos.shown, session)),
-            quant_format=QuantFormat.QDQ,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            per_channel=True,
-            # Without these instructions products of two full bytes overflow on x86.
-            reduce_range=not _multiplies_bytes(),
-            # The average of what the photos reach, not the most: 0.81/255 off instead of 0.92 for bgrd-lite, and
-            # percentiles, a little better, keep every value of every photo in memory.
-            extra_options={"CalibMovingAverage": True},
-        )
+        with redirect_stdout(io.StringIO()):  # it prints how its histograms go
+            quantize_static(
+                str(ready),
+                str(draft),
+                _Reader(name=name, tensors=_tensors(photos.shown, session)),
+                quant_format=QuantFormat.QDQ,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                per_channel=True,
+                # Without these instructions products of two full bytes overflow on x86.
+                reduce_range=way.portable or not _multiplies_bytes(),
+                calibrate_method=_METHODS[way.method],
+                nodes_to_exclude=_ends(ready) if way.float_ends else [],
+                extra_options={"CalibMovingAverage": way.method == "average"},
+            )
         _describe(draft, session)
     except (Fault, MemoryError):
         raise
@@ -206,6 +235,12 @@ def _tensors(photos: Sequence[Path], session: Session) -> Iterator[NDArray[Any]]
     for path in photos:
         picture = decode(path.read_bytes(), max_pixels=_MAX_PIXELS)
         yield prepare(picture.image, session.spec, alpha=picture.alpha, dtype=session.element_type)
+
+
+def _ends(path: Path) -> list[str]:
+    """Give the names of the first and the last convolution."""
+    names = [node.name for node in onnx.load(path).graph.node if node.op_type == "Conv"]
+    return [names[0], names[-1]] if names else []
 
 
 def _describe(draft: Path, session: Session) -> None:

@@ -1,0 +1,156 @@
+"""What there is to export: a network with its weights, how it is fed, and where it comes from."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from bgrd import __version__
+from bgrd.errors import NoInputError, TrainingError, UsageError
+from bgrd.models.catalogue import ROWS
+from bgrd.models.spec import ModelSpec
+from bgrd.train.checkpoint import load_checkpoint
+from bgrd.train.manifest import read_manifest
+from bgrd.train.networks.rows import NETWORKS, build
+
+__all__ = ["TORCHVISION", "Origin", "from_checkpoint", "from_torchvision", "sources_of"]
+
+TORCHVISION = (
+    "deeplabv3_resnet101",
+    "deeplabv3_resnet50",
+    "deeplabv3_mobilenet_v3_large",
+    "fcn_resnet101",
+    "fcn_resnet50",
+    "lraspp_mobilenet_v3_large",
+)
+"""What torchvision has for segmentation; all answer with 21 classes, the first of which is the background."""
+
+_ROW = "deeplabv3-resnet101"
+_CLASSES = 21
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """A network in its evaluation mode, its spec, and its provenance as JSON values."""
+
+    network: nn.Module
+    spec: ModelSpec
+    provenance: Mapping[str, Any]
+
+
+def from_checkpoint(path: Path, spec: Callable[[ModelSpec], ModelSpec]) -> Origin:
+    """Give what a run learnt, its running mean; `spec` may change how it is fed.
+
+    Raises NoInputError, TrainingError where the file is no checkpoint, its network unknown or its weights another's.
+    """
+    checkpoint = load_checkpoint(path)
+    row = NETWORKS.get(checkpoint.network)
+    if row is None:
+        message = f"{path} is of a network {checkpoint.network!r}, which is not known; known are {', '.join(NETWORKS)}"
+        raise TrainingError(message)
+    network = build(row, seed=0)
+    _load(network, checkpoint.average, path)
+    sides = checkpoint.options.get("side")
+    plain = ModelSpec(
+        name=row.name,
+        side=int(sides[-1]) if isinstance(sides, list | tuple) and sides else row.side,
+        multiple=row.multiple,
+        divide_by=row.divide_by,
+        mean=row.mean,
+        std=row.std,
+    )
+    provenance = {
+        "network": row.name,
+        "samples": checkpoint.samples,
+        "recipe": checkpoint.options,
+        "checkpoint_sha256": _digest(path),
+        **_versions("torch"),
+    }
+    return Origin(network=network.eval(), spec=spec(plain), provenance=provenance)
+
+
+def from_torchvision(name: str, weights: Path | None, spec: Callable[[ModelSpec], ModelSpec]) -> Origin:
+    """Give a segmentation network of torchvision's with the user's weights, fed as the catalogue's row says.
+
+    Without `weights` torchvision's own loader fetches those it publishes. Raises UsageError where torchvision is not
+    here or does not fit this torch, NoInputError, TrainingError where the weights are not this network's.
+    """
+    try:
+        found = import_module("torchvision.models")
+    except ModuleNotFoundError as error:
+        message = f"{name} comes from torchvision, which is not installed: pip install torchvision"
+        raise UsageError(message) from error
+    except (ImportError, OSError, RuntimeError, AttributeError) as error:
+        reason = " ".join(str(error).split())
+        message = (
+            f"the torchvision that is installed does not fit this torch ({reason}); both have to be for one device"
+        )
+        raise UsageError(message) from error
+    if weights is None:
+        network: nn.Module = found.get_model(name, weights="DEFAULT")
+        origin = "torchvision's default weights"
+    else:
+        network = found.get_model(name, weights=None, weights_backbone=None, num_classes=_CLASSES)
+        _load(network, _state(weights), weights)
+        origin = f"sha256:{_digest(weights)}"
+    row = ROWS[_ROW].spec
+    if row is None:
+        message = f"the catalogue does not say how {_ROW} is fed"
+        raise TrainingError(message)
+    plain = replace(row, name=name, licence=ROWS[_ROW].licence)
+    provenance = {"network": name, "weights": origin, **_versions("torch", "torchvision")}
+    return Origin(network=network.eval(), spec=spec(plain), provenance=provenance)
+
+
+def sources_of(datasets: Sequence[Path]) -> list[dict[str, Any]]:
+    """Give each source that was learnt from with its licence and its number of pictures. Raises as `read_manifest`."""
+    entries = [entry for place in datasets for entry in read_manifest(place / "manifest.csv")]
+    counts = Counter((entry.source, entry.licence) for entry in entries if entry.split == "train")
+    return [{"source": name, "licence": licence, "pictures": count} for (name, licence), count in counts.items()]
+
+
+def _load(network: nn.Module, weights: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Give a network its weights; the auxiliary head of torchvision's, which nobody exports, may be in the file."""
+    known = network.state_dict().keys()
+    try:
+        network.load_state_dict({name: value for name, value in weights.items() if name in known or "aux" not in name})
+    except (RuntimeError, AttributeError, TypeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        message = f"{path} does not hold the weights of {type(network).__name__}: {reason}"
+        raise TrainingError(message) from error
+
+
+def _state(path: Path) -> Mapping[str, torch.Tensor]:
+    """Read a file of weights; nothing in it is run. Raises NoInputError, TrainingError."""
+    try:
+        values = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        message = f"{path} cannot be read: {os.strerror(error.errno or 0)}"
+        raise NoInputError(message) from error
+    except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        message = f"{path} is damaged or no file of weights"
+        raise TrainingError(message) from error
+    if not isinstance(values, Mapping) or not all(isinstance(value, torch.Tensor) for value in values.values()):
+        message = f"{path} is no file of weights"
+        raise TrainingError(message)
+    return values
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _versions(*names: str) -> dict[str, str]:
+    return {"bgrd": __version__, **{name: version(name) for name in names}}
