@@ -11,15 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 from PIL import Image
 
 from bgrd.cli.train_evaluate import add, run
 from bgrd.errors import BgrdError, CannotCreateError, ModelFileError, NoInputError, TrainingError, UsageError
+from bgrd.models.add import add as install
 from bgrd.train.entry import Entry, Split
 from bgrd.train.evaluate import sampled
 from bgrd.train.manifest import write_manifest
+from bgrd.train.measures import figures
 from tests.pictures.making import model
+from tests.pictures.networks import resunet
 
 SIDE = 16
 RED = model(activation=None, weights=((1.0, 0.0, 0.0),), spec={"name": "red", "side": SIDE, "multiple": 1})
@@ -237,3 +241,25 @@ def test_a_sample_takes_as_many_of_each_source(tmp_path: Path) -> None:
     assert found == sampled([*many, *few], 3, seed=1) != sampled([*many, *few], 3, seed=2)
     assert [each.source for each in found] == ["many", "many", "many", "few"]
     assert found == [each for each in [*many, *few] if each in found]
+
+
+def test_a_converted_keras_model_is_installed_and_judged(dataset: Path, tmp_path: Path) -> None:
+    """Of 512 x 512, channels last, blue first, with four sigmoids: what is judged is its first mask, fed so by hand."""
+    file = tmp_path / "converted.onnx"
+    file.write_bytes(resunet())
+    config = tmp_path / "config.toml"
+    config.write_text(f'models_directory = "{tmp_path / "models"}"\n')
+    install(file, name="resunet50", directory=tmp_path / "models")
+    assert evaluate("resunet50", dataset, "--json", tmp_path / "told.json", config=config) == 0
+    facts = json.loads((tmp_path / "told.json").read_text())
+    assert (facts["model"], facts["spec"]["channels"], facts["spec"]["layout"]) == ("resunet50", "BGR", "NHWC")
+    session = onnxruntime.InferenceSession(resunet())
+    for told_of in facts["pictures"]:
+        with Image.open(told_of["image"]) as image:
+            large = np.asarray(image.resize((512, 512), Image.Resampling.BILINEAR), np.float32)
+        mask = session.run(None, {session.get_inputs()[0].name: large[None, :, :, ::-1] / 255})[0][0, :, :, 0]
+        small = Image.fromarray(np.rint(mask * 255).astype(np.uint8)).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+        with Image.open(str(told_of["image"]).replace(".png", "-mask.png")) as truth:
+            expected = figures(np.asarray(small), np.asarray(truth))
+        assert told_of["iou"] == pytest.approx(expected.iou, abs=0.01)
+        assert told_of["mae"] == pytest.approx(expected.mae, abs=0.005)

@@ -6,6 +6,7 @@ import argparse
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,27 @@ def test_a_wrong_spec_is_noticed(tiny: nn.Module) -> None:
     other = ModelSpec(name="tiny", side=128, multiple=8)
     with pytest.raises(TrainingError, match="says of itself"):
         check(data, tiny, other, inputs_for(SPEC))
+
+
+def test_classes_are_compared_by_what_they_span(tiny: nn.Module) -> None:
+    """Where classes compete there is no sigmoid: a network whose values are all small is told apart as well."""
+    classes = replace(SPEC, activation="argmax", pick=(0,))
+
+    class Two(nn.Module):
+        def __init__(self, factor: float) -> None:
+            super().__init__()
+            self.values = nn.Conv2d(3, 2, 1)
+            with torch.no_grad():
+                self.values.weight.copy_(torch.tensor([[0.0, 1.0, 2.0], [3.0, -1.0, 1.0]])[:, :, None, None] * factor)
+                self.values.bias.zero_()
+
+        def forward(self, images: Tensor) -> dict[str, Tensor]:
+            return {"out": self.values(images)}
+
+    data = described(graph_of(Two(1e-6), classes), classes, {})
+    assert check(data, Two(1e-6), classes, inputs_for(classes)).difference < 1e-6
+    with pytest.raises(TrainingError, match="differs from torch"):
+        check(data, Two(1.001e-6), classes, inputs_for(classes))
 
 
 def test_large_logits_are_held_against_torch_s_own_rounding(tiny: nn.Module) -> None:
