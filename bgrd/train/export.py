@@ -31,7 +31,7 @@ from bgrd.train.folding import fold
 
 __all__ = ["BOUND", "PROVENANCE_KEY", "Checked", "check", "described", "graph_of", "inputs_for"]
 
-OPSET = 17
+_OPSET = 17
 
 BOUND = 1e-4
 """How far opacity may be from torch's, anywhere: a fortieth of a step of 255. Found are about 1e-6."""
@@ -93,7 +93,7 @@ def graph_of(network: nn.Module, spec: ModelSpec) -> bytes:
                 (example,),
                 buffer,
                 dynamo=False,
-                opset_version=OPSET,
+                opset_version=_OPSET,
                 input_names=[_INPUT],
                 output_names=[_OUTPUT],
                 dynamic_axes={_INPUT: _AXES, _OUTPUT: _AXES},
