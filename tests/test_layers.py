@@ -113,11 +113,7 @@ OWNERS = {
     "isal": {"imaging.deflate"},
     "watchdog": {"intake.watch"},
     "sqlite3": {"journal.database", "journal.file", "journal.repair", "journal.salvage"},
-<<<<<<< HEAD
-    "onnx": {"models.quantize", "models.widen"},
-=======
-    "onnx": {"models.quantize", "train.export", "train.folding"},
->>>>>>> 89b7eb7 (Export what was trained, held against torch before it gets its name)
+    "onnx": {"models.quantize", "models.widen", "train.export", "train.folding"},
     "onnxruntime": {"models.quantize", "models.session"},
     "pydantic": {
         f"config.{name}"

@@ -27,7 +27,7 @@ _ACTIONS: Mapping[str, ModuleType] = {
 }
 """Each has `add(subparsers)`, which adds the parser of its name, and `run(options)`, which gives the exit code."""
 
-_NEEDED = ("matplotlib", "onnx", "scipy", "torch")
+_NEEDED = ("cv2", "matplotlib", "onnx", "scipy", "torch")
 
 
 def add_train(commands: Any, anywhere: argparse.ArgumentParser) -> None:
