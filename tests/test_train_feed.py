@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,6 +55,22 @@ def test_what_cannot_be_drawn_is_told_plainly(workers: int) -> None:
     with pytest.raises(TrainingError) as caught:
         list(batches(Numbered(broken=6), range(12), batch=4, workers=workers))
     assert str(caught.value) == "picture 6 is damaged"
+
+
+class Told(Numbered):
+    """Tells the process that draws to end, as a terminal and a service manager tell all of a group."""
+
+    def sample(self, index: int, /) -> Drawn:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return Numbered.sample(self, index)
+
+
+def test_who_draws_is_not_stopped_before_who_learns() -> None:
+    """Signals that reach the workers too leave them at work until the learner ends them."""
+    found = list(batches(Told(), range(8), batch=4, workers=1))
+    assert [opacity[0, 0, 0, 0].item() for _, opacity in found] == [0, 4]
+    assert multiprocessing.active_children() == []
 
 
 def test_torchs_generator_is_left_alone() -> None:

@@ -76,6 +76,10 @@ def _together(drawn: list[_Pair | BgrdError]) -> _Pair | BgrdError:
 
 
 def _begin(_number: int) -> None:
-    """Let Ctrl-C be the learner's affair: it ends its workers itself, after the step it is at."""
+    """Let being stopped be the learner's affair, also where all processes are told: it ends its workers itself.
+
+    One that died first would end the run in the middle of a step. A worker whose learner is gone ends by itself.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     torch.set_num_threads(1)
