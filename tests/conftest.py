@@ -150,3 +150,14 @@ def either(request: pytest.FixtureRequest, tmp_path: Path) -> World:
     """Give a world whose archive is on the same, then on another file system."""
     root = tmp_path if request.param == "near" else request.getfixturevalue("elsewhere")
     return World(inbox=tmp_path / "inbox", archive=root / "archive")
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Have torch compute on one thread: networks as small as these only wait for each other."""
+    import torch  # noqa: PLC0415 - it takes a second, which most tests need not wait for
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
