@@ -96,8 +96,8 @@ def test_broken_input_stops_nothing(tmp_path: Path) -> None:
         assert skipped[-1]["counts"]["empty"] == 1
         assert not [event for event in daemon.events() if ".mp4" in str(event)]
 
-        share = processor_share(daemon, seconds=IDLE_SECONDS)
-        assert share <= IDLE_SHARE
+        # The last of a walk may still be due; it is not made again and again.
+        daemon.until(lambda: processor_share(daemon, seconds=IDLE_SECONDS) <= IDLE_SHARE)
 
         assert len(daemon.events("job.failed")) == len(files), "what failed is not tried again"
         assert daemon.stop() == 0

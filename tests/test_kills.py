@@ -74,6 +74,7 @@ def test_a_picture_that_kills_each_lane_fails(tmp_path: Path) -> None:
 def test_a_killed_daemon_leaves_no_lane(tmp_path: Path) -> None:
     """Kill -9 of the daemon: its lanes end with it, the one in the middle of a picture and even one that is stopped."""
     house = House(tmp_path / "house").folders()
+    house.configure("lanes = 2\n")
     with Daemon(house) as daemon:
         daemon.ready()
         sources = drop_slow(house, number=4)

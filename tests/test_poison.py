@@ -156,7 +156,7 @@ def test_a_model_that_ends_its_lane_blocks_its_folder(tmp_path: Path) -> None:
             (house.inbox / f"{seed}.jpg").write_bytes(encoded(photo(seed=seed), "JPEG"))
         daemon.done([f"{seed}.jpg" for seed in range(5)])
         assert not daemon.events("job.failed", "job.retry")
-        assert processor_share(daemon, seconds=IDLE_SECONDS) <= IDLE_SHARE
+        daemon.until(lambda: processor_share(daemon, seconds=IDLE_SECONDS) <= IDLE_SHARE)
         assert daemon.stop() == 0
     assert {(job.state, job.attempts) for job in house.jobs() if job.folder == "sick"} <= UNCHARGED
 

@@ -6,6 +6,7 @@ import ctypes
 import math
 import os
 import resource
+import select
 import signal
 import subprocess
 import sys
@@ -101,9 +102,13 @@ def test_processor_time_is_that_of_all_its_threads() -> None:
     Source: proc(5), /proc/PID/stat, user and system time in ticks.
     """
     burns = "import threading; t = threading.Thread(target=lambda: sum(range(3_000_000))); t.start(); t.join()"
-    lane = start_lane(("-c", f"{burns}; {WAITS}"))
+    # It tells when it is through: it sleeps while its thread burns, too.
+    waits = "import sys, socket; s = socket.socket(fileno=int(sys.argv[1])); s.send(b'x'); s.recv(1)"
+    lane = start_lane(("-c", f"{burns}; {waits}"))
     path = Path(f"/proc/{lane.pid}/stat")
-    until(lambda: path.read_text().rpartition(")")[2].split()[0] == "S" and lane.processor_seconds() > 0.03)
+    assert select.select([lane.channel], [], [], 30)[0]
+    until(lambda: path.read_text().rpartition(")")[2].split()[0] == "S")
+    assert lane.processor_seconds() > 0.03
     ticks = sum(int(field) for field in path.read_text().rpartition(")")[2].split()[11:13])
     assert lane.processor_seconds() == pytest.approx(ticks / os.sysconf("SC_CLK_TCK"), abs=0.03)
     lane.channel.close()

@@ -12,7 +12,7 @@ import pytest
 
 from bgrd.question import Question, ask, dispose
 from tests.houses.inboxes import until
-from tests.kernel.processes import open_files, threadless
+from tests.kernel.processes import begun_since, open_files, threadless
 
 
 class Dead:
@@ -42,13 +42,13 @@ def dead(tmp_path: Path) -> Iterator[Dead]:
 
 def test_an_answer_is_given_and_an_error_raised() -> None:
     """As if it had been asked here, and no thread is left behind."""
-    before = threading.active_count()
+    before = threading.enumerate()
     assert ask("a", lambda: 1) == 1
     with pytest.raises(FileNotFoundError):
         ask("a", lambda: os.stat("/nowhere at all"))
     with pytest.raises(ZeroDivisionError):
         Question(lambda: 1 // 0).answer(20)
-    assert threading.active_count() == before
+    assert not begun_since(before)
 
 
 def test_a_dead_share_is_waited_for_a_moment_and_asked_once(dead: Dead) -> None:

@@ -251,7 +251,7 @@ def test_a_reload_while_a_folder_leaves(tmp_path: Path) -> None:
 def test_a_reload_does_not_wait_for_a_lane_that_hangs(tmp_path: Path) -> None:
     """Past `stop_seconds` the picture is put back uncharged and done under the new configuration; pings go on."""
     house = open_house(tmp_path)
-    house.configure(FIRST.replace("stop_seconds = 30", "stop_seconds = 1"))
+    house.configure(FIRST.replace("stop_seconds = 30", "stop_seconds = 3"))  # a ping is due each second
     with Daemon(house, environment={"WATCHDOG_USEC": "2000000"}) as daemon:
         daemon.ready()
         sources = drop_slow(house)

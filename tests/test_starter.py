@@ -117,7 +117,7 @@ def test_a_lane_whose_channel_cannot_be_sent_is_ended(monkeypatch: pytest.Monkey
         patch.setattr(socket, "send_fds", refuse)
         with pytest.raises(OSError, match="no buffers"):
             starter.start()
-    assert children(os.getpid()) == before[1]
+    assert not set(children(os.getpid())) - set(before[1])  # what earlier tests left may be gone by now
     end(starter.start())
     starter.close()
     assert open_files() == before[0]
@@ -149,7 +149,7 @@ def test_a_system_that_takes_too_long_is_not_waited_for(monkeypatch: pytest.Monk
         starter.start()
     going_on.release()
     starter.close()
-    assert children(os.getpid()) == before
+    assert not set(children(os.getpid())) - set(before)
 
 
 def test_without_a_thread_there_is_no_starter(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,14 +55,13 @@ def test_a_stop_drains(tmp_path: Path) -> None:
         daemon.ready()
         sources = drop_slow(house)
         lane, source = daemon.catch_lane(sources)
-        before = len(daemon.events("job.done"))
         daemon.signal(signal.SIGTERM)
         assert daemon.heard("daemon.stop")[0]["running"] == 1
         os.kill(lane, signal.SIGCONT)
         assert daemon.ended() == 0
         done = [event["path"] for event in daemon.events("job.done")]
-        assert source.name in done[before:]
-        assert len(done) == before + 1
+        # One lane works on one after the other: what it had finished before may be told only now, and comes before.
+        assert done[-1] == source.name
     with Daemon(house) as daemon:
         daemon.done(path.name for path in sources if path.name not in done)
         assert daemon.stop() == 0

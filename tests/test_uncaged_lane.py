@@ -65,7 +65,7 @@ def test_check_waits_for_no_lane_that_hangs(monkeypatch: pytest.MonkeyPatch) -> 
     before = children(os.getpid())
     (finding,) = confined(lambda: start_lane(("-c", "import time; time.sleep(3600)")))
     assert (finding.level, finding.text) == ("error", "the lane that was tried did not answer")
-    assert children(os.getpid()) == before
+    assert not set(children(os.getpid())) - set(before)  # what earlier tests left may be gone by now
 
 
 def test_check_is_content_without_landlock() -> None:

@@ -22,6 +22,7 @@ from bgrd.intake.walker import DIRTY_LIMIT, TICK_SECONDS, Walker
 from bgrd.job import State
 from bgrd.journal.journal import Journal
 from tests.houses.inboxes import Clock, Heard, MemoryJournal, folder_at, until
+from tests.kernel.processes import begun_since
 
 JPEG = b"\xff\xd8\xff\xe0" + bytes(100)
 
@@ -688,13 +689,13 @@ def test_a_backlog_is_taken_whole_and_left_alone_by_the_next_start(
 
 def test_stopping_is_prompt_and_leaves_nothing(start: Callable[..., Walker]) -> None:
     """Even while it sleeps for long; threads and descriptors are given back."""
-    before = threading.active_count()
+    before = threading.enumerate()
     walker = start(rescan_seconds=3600.0)
     assert walker._thread.is_alive()
     walker.stop(0)
     assert walker.stop(20)
     assert not walker._thread.is_alive()
-    assert threading.active_count() == before
+    until(lambda: not begun_since(before))
 
 
 _MOUNTS = """

@@ -14,7 +14,7 @@ from watchdog.observers.inotify_c import InotifyFD
 from bgrd.intake.limit import WatchLimitFault
 from tests.houses.ears import Ear
 from tests.houses.inboxes import until
-from tests.kernel.processes import open_files, threadless
+from tests.kernel.processes import begun_since, open_files, threadless
 
 
 def test_a_listener_that_raises_does_not_make_it_deaf(ear: Ear, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,23 +153,23 @@ def test_unreadable_directories(inbox: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_missing_inbox_is_an_error(tmp_path: Path) -> None:
     """And nothing is left running."""
-    threads = threading.active_count()
+    threads = threading.enumerate()
     with pytest.raises(FileNotFoundError):
         Ear(tmp_path / "none").watch.start()
-    assert threading.active_count() == threads
+    until(lambda: not begun_since(threads))
 
 
 def test_stopping_gives_everything_back(inbox: Path) -> None:
     """A hundred lives leave no thread and no descriptor; stopping twice is harmless."""
     (inbox / "sub").mkdir()
-    threads, descriptors = threading.active_count(), len(open_files())
+    threads, descriptors = threading.enumerate(), len(open_files())
     for _ in range(100):
         ear = Ear(inbox)
         ear.watch.start()
         ear.watch.stop()
         ear.watch.stop()
         assert ear.doubts == []
-    assert threading.active_count() == threads
+    until(lambda: not begun_since(threads))
     assert len(open_files()) == descriptors
 
 

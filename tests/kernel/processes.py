@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import threading
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 __all__ = [
     "MARK",
     "begun",
+    "begun_since",
     "bound",
     "carries",
     "children",
@@ -48,6 +50,11 @@ def command(pid: int) -> bytes:
     with suppress(OSError):
         return Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").replace(b"\0", b" ")
     return b""
+
+
+def begun_since(before: Iterable[threading.Thread]) -> set[str]:
+    """Give the names of threads that run now and did not before; what earlier tests left may end meanwhile."""
+    return {thread.name for thread in {*threading.enumerate()} - {*before}}
 
 
 def letter(pid: int) -> str:
