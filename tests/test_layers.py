@@ -97,7 +97,7 @@ journal.file
 config.values | delivery.naming | delivery.ownership | engine.capacity | engine.loop | engine.wire | intake.mounts
 models.address | models.anatomy | models.partial | models.spec
 imaging.colour | imaging.deflate | imaging.means | imaging.metadata | imaging.parts | imaging.picture
-imaging.quiet | imaging.tiles
+imaging.quiet | imaging.resample | imaging.tiles
 engine.requests
 imaging.specimens
 intake.ignore | intake.limit | intake.pace | models.providers

@@ -23,6 +23,7 @@ from bgrd.imaging.compose import compose
 from bgrd.imaging.matte import _table
 from bgrd.imaging.picture import Picture
 from bgrd.imaging.prepare import prepare
+from bgrd.imaging.resample import enlarged
 from bgrd.imaging.verify import verify
 from bgrd.job import Recipe, recipe_hash
 from bgrd.models.session import Session
@@ -165,7 +166,7 @@ def test_with_all_off_it_is_the_model_alone(product: Product, threshold: float, 
     image, session = scene(), inline._session("bgrd-lite")
     tensor = prepare(image, session.spec)
     shares = np.asarray(session.run(tensor)[0][0, 0].clip(0, 1))
-    mask = Image.fromarray(np.rint(shares * 255).astype(np.uint8)).resize(image.size, Image.Resampling.BICUBIC)
+    mask = enlarged(Image.fromarray(np.rint(shares * 255).astype(np.uint8)), image.size, "bicubic")
     alpha = mask.point(_table(threshold, feather))
     expected = compose(Picture(image=image), alpha, product)
     recipe = replace(PLAIN, threshold=threshold, feather=feather, products=(product,))

@@ -29,6 +29,7 @@ from bgrd.imaging.parts import tidied
 from bgrd.imaging.picture import Picture
 from bgrd.imaging.prepare import over_neutral, prepare
 from bgrd.imaging.refine import refined
+from bgrd.imaging.resample import preload as preload_products
 from bgrd.job import Recipe
 from bgrd.models.runner import Runner
 from bgrd.models.spec import ModelSpec
@@ -88,6 +89,7 @@ def preload() -> None:
     """Load all that would otherwise be loaded when a picture first needs it: afterwards no file has to be opened."""
     Image.preinit()  # `save` would
     preload_decoders()
+    preload_products()
     hashlib.sha256()  # OpenSSL reads its configuration
 
 
