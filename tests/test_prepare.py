@@ -53,7 +53,7 @@ def test_numbers() -> None:
 def test_every_byte_is_as_the_formula_has_it(
     mean: tuple[float, ...], std: tuple[float, ...], divide: str, order: str, layout: str
 ) -> None:
-    """Bit for bit: the table of what bytes become is no other number than the formula's, whatever the spec."""
+    """Bit for bit: what is done channel by channel gives no other number than the formula, whatever the spec."""
     image = noise(32, 32)
     changes: dict[str, Any] = {"mean": mean, "std": std, "divide_by": divide, "channels": order, "layout": layout}
     found = prepare(image, replace(SPEC, **changes))[0]
