@@ -23,7 +23,7 @@ _TITLES = {
     "boundary_f": "boundary F",
 }
 _HEADINGS = {"source": "by source", "category": "by category", "sources": "mean", "pictures": ""}
-_NAME_LETTERS = 14
+_NAME_LETTERS = 12
 _ALL = {"sources": "over sources", "pictures": "over pictures"}
 
 
@@ -40,10 +40,11 @@ def tables(model: str, found: Sequence[Row], other: str, differences: Sequence[R
 
 
 def _table(rows: Sequence[Row], cell: Callable[[Row, str], str]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
+    # What does not fit is wrapped: a table that may not wrap is cut off at the right without a word.
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
     table.add_column("", min_width=_NAME_LETTERS, overflow="fold")
     for title in ("count", *_TITLES.values()):
-        table.add_column(title.replace(" ", "\n"), justify="right", vertical="top", no_wrap=True)
+        table.add_column(title.replace(" ", "\n"), justify="right", vertical="top")
     for kind, heading in _HEADINGS.items():
         of_kind = [row for row in rows if row.kind == kind]
         if heading:
