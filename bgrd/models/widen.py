@@ -15,7 +15,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-__all__ = ["widen"]
+__all__ = ["drop_unused", "widen"]
 
 _FEW = 4
 _WIDTH = 16
@@ -35,7 +35,11 @@ def widen(graph: onnx.GraphProto) -> None:
             graph.node.extend(_widened(node, constants, graph))
         else:
             graph.node.append(node)
-    # onnxruntime would complain of each constant that nobody uses, on the user's terminal.
+    drop_unused(graph)
+
+
+def drop_unused(graph: onnx.GraphProto) -> None:
+    """Remove the constants nobody uses: onnxruntime would complain of each, on the user's terminal."""
     used = _used(graph)
     kept = [tensor for tensor in graph.initializer if tensor.name in used]
     del graph.initializer[:]

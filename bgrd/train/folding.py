@@ -14,6 +14,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from bgrd.models.widen import drop_unused
+
 __all__ = ["fold"]
 
 
@@ -32,6 +34,7 @@ def fold(model: onnx.ModelProto) -> int:
             _into(graph, readers[0], norm, weights)
             graph.node.remove(norm)
             folded += 1
+    drop_unused(graph)
     return folded
 
 
