@@ -200,7 +200,7 @@ def test_what_cannot_be_is_told(
 
 
 def test_damage_names_its_file(dataset: Path, red: Path) -> None:
-    """A mask of another size, an empty one, and one or a picture that is none are told by their names."""
+    """A mask of another size or kind, an empty one, and one or a picture that is none are told by their names."""
     mask, image = dataset / "half-mask.png", dataset / "half.png"
     whole = mask.read_bytes()
     for words, size in (("has 4 x 5 pixels", (4, 5)), ("no subject", (SIDE, SIDE))):
@@ -210,6 +210,10 @@ def test_damage_names_its_file(dataset: Path, red: Path) -> None:
     mask.write_bytes(b"no picture")
     with pytest.raises(TrainingError, match=r"half-mask\.png cannot be read"):
         evaluate(red, dataset)
+    for mode in ("I;16", "LA", "RGB", "P"):  # read as grey they would be white, or something else than they say
+        Image.new(mode, (SIDE, SIDE)).save(mask)
+        with pytest.raises(TrainingError, match=r"half-mask\.png cannot be read: it is no grey picture of 8 bits"):
+            evaluate(red, dataset)
     mask.write_bytes(whole)
     image.write_bytes(b"no picture")
     with pytest.raises(TrainingError, match=r"half\.png cannot be read"):

@@ -96,6 +96,7 @@ def test_a_manifest_that_went_through_a_spreadsheet_is_read(folder: Path) -> Non
         ("photo,a.jpg,a.png,c,s,l,train", "line 2, column kind: must be pair, cutout, background, is 'photo'"),
         ("pair,b.jpg,a.png,c,s,l,train", "line 2, column image: there is no file 'b.jpg'"),
         ("pair,a.jpg,b.png,c,s,l,train", "line 2, column mask: there is no file 'b.png'"),
+        (f"pair,{'x' * 300}.jpg,a.png,c,s,l,train", "line 2, column image: 'xxx"),
         ("pair,,a.png,c,s,l,train", "line 2, column image: there is no file ''"),
         ("pair,a.jpg,,c,s,l,train", "line 2, column mask: a pair needs one"),
         ("cutout,a.png,a.png,c,s,l,train", "line 2, column mask: a cutout has none, is 'a.png'"),

@@ -20,6 +20,7 @@ from bgrd.job import ModelChoice
 from bgrd.models.session import Session
 from bgrd.models.spec import parse
 from bgrd.train.entry import Entry, Split
+from bgrd.train.judge import truth_of
 from bgrd.train.measures import Figures, figures
 
 __all__ = ["Judge", "Judged", "pairs_of", "read_pair", "sampled"]
@@ -118,7 +119,7 @@ def read_pair(entry: Entry) -> tuple[Picture, Image.Image]:
         raise TrainingError(message) from error
     try:
         with Image.open(entry.mask or "") as image:
-            truth = image.convert("L")
+            truth = truth_of(image)
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
         message = f"{entry.mask} cannot be read: {error}"
         raise TrainingError(message) from error

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-__all__ = ["EMPTY", "FULL", "REVERSED", "is_coloured", "mask_of", "trouble"]
+__all__ = ["EMPTY", "FULL", "REVERSED", "is_coloured", "mask_of", "trouble", "truth_of"]
 
 REVERSED = "looks reversed: the rim is the subject and the middle is not; --fix-inverted turns such masks round"
 EMPTY = "is empty: next to nothing in it is brighter than half, and white is the subject"
@@ -29,6 +29,17 @@ def mask_of(image: Image.Image, alpha: Image.Image | None) -> Image.Image:
         return alpha
     grey = image.convert("L")
     return grey.point(lambda value: value * 255) if grey.getextrema() == (0, 1) else grey
+
+
+def truth_of(image: Image.Image) -> Image.Image:
+    """Give a data set's mask as opacity (L). Raises ValueError for one that `prepare` does not make.
+
+    A manifest may be written by hand. Pillow would make white of 16 bits, and black of transparency.
+    """
+    if image.mode not in {"1", "L"}:
+        message = f"it is no grey picture of 8 bits ({image.mode}), as `bgrd train prepare` makes masks"
+        raise ValueError(message)
+    return image.convert("L")
 
 
 def is_coloured(image: Image.Image) -> bool:

@@ -122,6 +122,10 @@ def _choice(allowed: Mapping[str, str], given: str) -> str:
 
 def _file(root: Path, text: str, column: str) -> Path:
     path = root / text
-    if not text or "\0" in text or not path.is_file():
+    try:
+        there = bool(text) and "\0" not in text and path.is_file()
+    except OSError as error:  # a name too long, a directory that may not be entered
+        raise _WrongFieldError(column, f"{text!r} cannot be looked at: {os.strerror(error.errno or 0)}") from error
+    if not there:
         raise _WrongFieldError(column, f"there is no file {text!r}")
     return path

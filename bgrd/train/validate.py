@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from bgrd.errors import TrainingError
 from bgrd.train.entry import Entry
+from bgrd.train.judge import truth_of
 from bgrd.train.networks.rows import Network, normalised
 
 __all__ = ["Held", "Verdict", "held_back", "judge"]
@@ -93,8 +94,8 @@ def _read(entry: Entry, side: int) -> Held:
     try:
         with Image.open(entry.image) as image, Image.open(str(entry.mask)) as mask:
             pixels = np.asarray(image.convert("RGB").resize((side, side), Image.Resampling.BILINEAR))
-            opacity = np.asarray(mask.convert("L").resize((side, side), Image.Resampling.BILINEAR))
-    except OSError as error:
+            opacity = np.asarray(truth_of(mask).resize((side, side), Image.Resampling.BILINEAR))
+    except (OSError, SyntaxError, ValueError) as error:
         message = f"{entry.image} or its mask cannot be read: {error}"
         raise TrainingError(message) from error
     return Held(
