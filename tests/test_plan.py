@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bgrd.config.arrangement import arrange
 from bgrd.config.load import load
-from bgrd.config.plan import arrange, folders
+from bgrd.config.plan import folders
 from bgrd.config.settings import Settings
 from bgrd.errors import ConfigError
 from bgrd.job import Folder
@@ -88,6 +89,30 @@ def planned(tmp_path: Path, text: str) -> tuple[Folder, ...]:
             "PATH: folder[b].inbox: must not lie in /o/_corrections, which bgrd keeps for itself",
         ),
         (
+            ONE_FOLDER + 'corrections = "/photos/out"',
+            "PATH: folder[phone].corrections: /photos/out holds the outbox of 'phone'",
+        ),
+        (
+            ONE_FOLDER + 'corrections = "/photos/out/fixed"',
+            "PATH: folder[phone].corrections: /photos/out/fixed lies where bgrd puts files of its own",
+        ),
+        (
+            ONE_FOLDER + 'policy = "archive"\narchive = "/done"\ncorrections = "/done"',
+            "PATH: folder[phone].corrections: /done holds the archive of 'phone'",
+        ),
+        (
+            ONE_FOLDER + 'policy = "archive"\narchive = "/done"\ncorrections = "/done/fixed"',
+            "PATH: folder[phone].corrections: /done/fixed lies where bgrd puts files of its own",
+        ),
+        (
+            two(paths("/i", "/o"), paths("/j", "/o/_corrections/p")),
+            "PATH: folder[a].corrections: /o/_corrections holds the outbox of 'b'",
+        ),
+        (
+            two(paths("/i", "/o", 'corrections = "/fixed"'), paths("/j", "/p", 'corrections = "/fixed"')),
+            "PATH: folder[a].corrections: /fixed is that of 'b' too, which has other results",
+        ),
+        (
             ONE_FOLDER + 'policy = "archive"\narchive = "/photos/out"',
             "PATH: folder[phone].archive: must not be the folder's own outbox, /photos/out",
         ),
@@ -119,6 +144,13 @@ def test_a_chain_and_a_shared_outbox_are_allowed(tmp_path: Path) -> None:
     chain = planned(tmp_path, two(paths("/i", "/j"), paths("/j", "/o")))
     assert [folder.excluded for folder in chain] == [(), (Path("/j/_corrections"), Path("/j/_failed"))]
     assert len(planned(tmp_path, two(paths("/i", "/o"), paths("/j", "/o")))) == 2
+
+
+@pytest.mark.parametrize("setting", ["none", "/elsewhere"])
+def test_corrections_stay_no_input_when_the_setting_changes(tmp_path: Path, setting: str) -> None:
+    """What was corrected in an outbox that is another folder's inbox is not taken after a reload either."""
+    chain = planned(tmp_path, two(paths("/i", "/j", f'corrections = "{setting}"'), paths("/j", "/o")))
+    assert Path("/j/_corrections") in chain[1].excluded
 
 
 def test_what_is_written_below_an_inbox_is_left_out_of_it(tmp_path: Path) -> None:
