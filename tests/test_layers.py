@@ -69,7 +69,8 @@ config.load | delivery.leftovers | delivery.recall | engine.inline | intake.roun
 config.words | engine.caller | engine.pipeline | engine.remote
 config.plan | models.add | models.inventory | models.pull
 models.shelf
-config.arrangement | config.complaints | config.idle | delivery.commit | delivery.failure | delivery.premises | engine.pool | examine
+config.arrangement
+config.complaints | config.idle | delivery.commit | delivery.failure | delivery.premises | engine.pool | examine
 engine.devices
 engine.shared
 intake.survey
