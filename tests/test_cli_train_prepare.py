@@ -110,6 +110,7 @@ def test_how_it_is_made_may_be_said(home: Path, capsys: pytest.CaptureFixture[st
     ("line", "code", "told"),
     [
         ("--out x", 64, "nothing to prepare: name --sources, --pairs, --cutouts, --backgrounds or --corrections"),
+        ("--backgrounds rooms --data rooms --out x", 64, "--data says where the paths of a table start"),
         ("--pairs a b c --out x", 64, "--pairs takes a path, or the photos' and the masks'"),
         ("--pairs nowhere --out x", 66, "nowhere cannot be read: No such file or directory"),
         ("--sources none.toml --out x", 66, "none.toml cannot be read: No such file or directory"),
@@ -135,12 +136,27 @@ def test_what_cannot_be_done_is_a_sentence(
     assert not (home / "x").exists()
 
 
-@pytest.mark.parametrize("line", ["--validation 1", "--validation -0.1", "--validation x", "--side 8", "--split dev"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--validation 1",
+        "--validation -0.1",
+        "--validation x",
+        "--validation nan",
+        "--side 8",
+        "--side x",
+        "--split dev",
+        "--licence ''",
+        "--category 'a\nb'",
+    ],
+)
 def test_values_that_cannot_be_are_refused(capsys: pytest.CaptureFixture[str], line: str) -> None:
-    """By the parser, with the option's name."""
+    """By the parser, with the option's name and in words: none of the program's own names."""
     with pytest.raises(SystemExit):
         prepared(f"--backgrounds rooms --out x {line}")
-    assert f"argument {line.split(maxsplit=1)[0]}:" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"argument {line.split(maxsplit=1)[0]}:" in said
+    assert not re.search(r"\b_\w", said)
 
 
 def test_without_the_extra_one_sentence_says_what_to_install(

@@ -6,7 +6,7 @@ import argparse
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -37,7 +37,9 @@ def add(subparsers: Any) -> None:
         "prepare", help="put a data set together and check it", description=_DESCRIPTION, allow_abbrev=False
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the data set, a folder that is made")
-    what = parser.add_argument_group("what goes into it", "Each may be given several times.")
+    what = parser.add_argument_group(
+        "what goes into it", "All but --data, --licence and --category may be given several times."
+    )
     what.add_argument(
         "--sources",
         type=Path,
@@ -69,8 +71,8 @@ def add(subparsers: Any) -> None:
         metavar="FOLDER",
         help="results of a configured folder that you corrected, with the photos they were made of",
     )
-    what.add_argument("--licence", metavar="TEXT", help="of what is named here and not in a table")
-    what.add_argument("--category", metavar="TEXT", help="likewise")
+    what.add_argument("--licence", type=_text, metavar="TEXT", help="of what is named here and not in a table")
+    what.add_argument("--category", type=_text, metavar="TEXT", help="likewise")
     how = parser.add_argument_group("how")
     how.add_argument("--side", type=_side, default=320, metavar="PIXELS", help="longest side (default: 320)")
     how.add_argument("--validation", type=_share, default=0.1, metavar="SHARE", help="held back (default: 0.1)")
@@ -118,6 +120,9 @@ def _sources(options: argparse.Namespace) -> Iterator[Source]:
 
     if not (options.sources or options.pairs or options.cutouts or options.backgrounds or options.corrections):
         message = "nothing to prepare: name --sources, --pairs, --cutouts, --backgrounds or --corrections"
+        raise UsageError(message)
+    if options.data is not None and not options.sources:
+        message = "--data says where the paths of a table start: it goes with --sources"
         raise UsageError(message)
     for table in options.sources:
         yield from read_table(table, root=options.data)
@@ -168,20 +173,28 @@ def _with_corrections(options: argparse.Namespace, plan: Plan, stack: ExitStack)
 
 def _share(text: str) -> float:
     """Read a share that leaves something to train on."""
-    share = float(text)
-    if not 0 <= share < 1:
-        message = f"must be at least 0 and below 1, is {text}"
-        raise argparse.ArgumentTypeError(message)
-    return share
+    with suppress(ValueError):
+        if 0 <= (share := float(text)) < 1:
+            return share
+    message = f"must be a number of at least 0 and below 1, is {text!r}"
+    raise argparse.ArgumentTypeError(message)
 
 
 def _side(text: str) -> int:
     """Read a longest side that shows something."""
-    side = int(text)
-    if not 32 <= side <= 8192:
-        message = f"must be between 32 and 8192, is {text}"
-        raise argparse.ArgumentTypeError(message)
-    return side
+    with suppress(ValueError):
+        if 32 <= (side := int(text)) <= 8192:
+            return side
+    message = f"must be a whole number between 32 and 8192, is {text!r}"
+    raise argparse.ArgumentTypeError(message)
+
+
+def _text(text: str) -> str:
+    """Read what is written into the manifest, as a table's texts are."""
+    if text and text.isprintable():
+        return text
+    message = f"must be a text in one line, is {text!r}"
+    raise argparse.ArgumentTypeError(message)
 
 
 @contextmanager
