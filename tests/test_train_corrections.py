@@ -14,7 +14,7 @@ from bgrd.errors import NoInputError
 from bgrd.intake.scan import excluded_of, walk
 from bgrd.job import Folder, Origin, Recipe
 from bgrd.product import Frame, Product
-from bgrd.train.corrections import corrected, source_of
+from bgrd.train.corrections import corrected, own_origin, source_of
 from bgrd.train.shrink import Options
 from tests.pictures.sets import cutout, photo, write
 
@@ -205,6 +205,26 @@ def test_only_whole_pictures_may_be_scaled(tmp_path: Path, frame: Frame, *, scal
     house.corrections("a.png")
     pairs, _ = house.told()
     assert pairs["a.png"][1].scaled is scaled
+
+
+def test_a_result_of_another_folder_is_not_laid_over_a_photo(house: House) -> None:
+    """Two folders that share an outbox share the corrections in it: the journal knows whose result is whose.
+
+    This folder's own photo would have given the same name, had that not been taken.
+    """
+    house.photos("a.jpg", "b.jpg")
+    house.corrections("a.png", "b.png")
+    house.made("b.png", "b.jpg")
+    theirs = Origin(path=b"a.jpg", source_sha256="01" * 32, sha256="02" * 32)
+    journal = {("other", b"a.png"): theirs, ("stranger", b"b.png"): theirs, ("phone", b"b.png"): house.known[b"b.png"]}
+    other = replace(house.folder, name="other")
+    stranger = replace(house.folder, name="stranger", corrections=house.root / "elsewhere")
+    origin = own_origin(house.folder, [house.folder, other, stranger], lambda name, path: journal.get((name, path)))
+    source = source_of(house.folder, licence="mine", category="corrections")
+    with ExitStack() as stack:
+        found, rejected = corrected(house.folder, source, Options(), origin, stack)
+    assert [each.name for each in found] == ["b.png"]
+    assert [(one.name, one.reason) for one in rejected] == [("a.png", "is a result of folder other: a.png")]
 
 
 def test_links_among_corrections_are_told(house: House) -> None:

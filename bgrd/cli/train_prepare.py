@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -151,7 +150,7 @@ def _with_corrections(options: argparse.Namespace, plan: Plan, stack: ExitStack)
         return plan
     from bgrd.config.load import folders, load  # noqa: PLC0415 - as above
     from bgrd.journal.journal import open_journal  # noqa: PLC0415
-    from bgrd.train.corrections import corrected, source_of  # noqa: PLC0415
+    from bgrd.train.corrections import corrected, own_origin, source_of  # noqa: PLC0415
     from bgrd.train.sources import NO_LICENCE  # noqa: PLC0415
 
     settings = load(options.config, any_model=True)
@@ -165,7 +164,8 @@ def _with_corrections(options: argparse.Namespace, plan: Plan, stack: ExitStack)
             raise UsageError(message)
         licence, category = options.licence or NO_LICENCE, options.category or "corrections"
         source = source_of(known[name], licence=licence, category=category)
-        origin = partial(journal.origin, name) if journal is not None else lambda _: None
+        recorded = journal.origin if journal is not None else lambda _name, _target: None
+        origin = own_origin(known[name], known.values(), recorded)
         found, refused = corrected(known[name], source, plan.options, origin, stack)
         plan = replace(plan, candidates=(*plan.candidates, *found), rejected=(*plan.rejected, *refused))
     return plan

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -27,7 +27,7 @@ from bgrd.train.holding import Holding, UnreadableError, opened
 from bgrd.train.shrink import Options
 from bgrd.train.sources import Source
 
-__all__ = ["corrected", "source_of"]
+__all__ = ["corrected", "own_origin", "source_of"]
 
 _NAMES = 2
 """A result has the stem of its photo, or its whole name where that was taken; further numbers tell nothing."""
@@ -58,10 +58,31 @@ def source_of(folder: Folder, *, licence: str, category: str) -> Source:
     return Source(name=name, kind="pair", paths=(place,), licence=licence, category=category)
 
 
+def own_origin(
+    folder: Folder, folders: Iterable[Folder], recorded: Callable[[str, bytes], Origin | None]
+) -> Callable[[bytes], Origin | None]:
+    """Give what asks the journal for a folder's own results; `recorded` asks it for those of a folder by name.
+
+    Folders may share an outbox, and corrections in it: what is another one's result raises UnreadableError, since this
+    folder may have a photo whose result would be called so.
+    """
+    others = [each.name for each in folders if each.name != folder.name and each.corrections == folder.corrections]
+
+    def origin(target: bytes) -> Origin | None:
+        found = recorded(folder.name, target)
+        if found is None:
+            for name in others:
+                if recorded(name, target) is not None:
+                    raise UnreadableError(f"is a result of folder {name}: {shown(target)}")
+        return found
+
+    return origin
+
+
 def corrected(
     folder: Folder, source: Source, options: Options, origin: Callable[[bytes], Origin | None], stack: ExitStack
 ) -> tuple[list[Candidate], list[Rejected]]:
-    """Give each correction with its photo, and those that have none or say nothing; `origin` asks the journal.
+    """Give each correction with its photo, and those that have none or say nothing; `origin` as of `own_origin`.
 
     `stack` holds open what is read. Raises NoInputError.
     """
