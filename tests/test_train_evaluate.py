@@ -20,7 +20,7 @@ from bgrd.errors import BgrdError, CannotCreateError, ModelFileError, NoInputErr
 from bgrd.models.add import add as install
 from bgrd.train.entry import Entry, Split
 from bgrd.train.evaluate import sampled
-from bgrd.train.manifest import write_manifest
+from bgrd.train.manifest import read_manifest, write_manifest
 from bgrd.train.measures import figures
 from tests.pictures.making import model
 from tests.pictures.networks import resunet
@@ -150,6 +150,17 @@ def test_results_can_be_looked_at(dataset: Path, red: Path, tmp_path: Path) -> N
     assert (row[SIDE + 4 + 6] > 200, row[2 * (SIDE + 4) + 6] < 60) == (True, True)
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.width > sheet.height > 100
+
+
+def test_strips_of_long_names_are_written(dataset: Path, red: Path, tmp_path: Path) -> None:
+    """Source and picture together are more than a name may have; letters are not cut in two, nor is a strip lost."""
+    entries = []
+    for number, entry in enumerate(read_manifest(dataset / "manifest.csv")):
+        image = entry.image.rename(dataset / f"{'e' * 240}{number}.png")
+        entries.append(replace(entry, source="\N{CJK UNIFIED IDEOGRAPH-65E5}/" * 60, image=image))
+    write_manifest(dataset / "manifest.csv", entries)
+    assert evaluate(red, dataset, "--sides", tmp_path / "sides") == 0
+    assert len(list((tmp_path / "sides").iterdir())) == 3
 
 
 def test_a_foreign_file_is_fed_as_it_is_told(dataset: Path, tmp_path: Path) -> None:

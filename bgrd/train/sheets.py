@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +23,7 @@ _SHEET_COLUMNS = 2
 _SHEET_TILE = 150
 _CAPTION_HEIGHT = 16
 _CAPTION_LETTERS = 96
+_NAME_BYTES = 110
 _PAPER, _INK = (255, 255, 255), (20, 20, 20)
 
 
@@ -60,8 +62,15 @@ def contact_sheet(strips: Sequence[tuple[str, Image.Image]]) -> Image.Image:
 def write_sides(place: Path, number: int, judged: Judged, result: Image.Image) -> None:
     """Write the strip of one picture, the `number`-th; sorted by name the worst come first. Raises OSError."""
     picture, truth = read_pair(judged.entry)
-    name = f"{judged.figures.iou:.3f}-{judged.entry.source}-{number}-{judged.entry.image.stem}.jpg"
-    side_by_side(picture.image, truth, result).save(place / name.replace("/", "_"), quality=_JPEG_QUALITY)
+    source, stem = _short(judged.entry.source), _short(judged.entry.image.stem)
+    name = f"{judged.figures.iou:.3f}-{source}-{number}-{stem}.jpg"
+    side_by_side(picture.image, truth, result).save(place / name, quality=_JPEG_QUALITY)
+
+
+def _short(text: str) -> str:
+    """Give what may stand in a file's name, cut so that two of them fit into one."""
+    kept = os.fsencode(text.replace("/", "_").replace("\0", "_"))[:_NAME_BYTES]
+    return kept.decode(errors="ignore")
 
 
 def draw_worst(path: Path, judge: Judge, found: Sequence[Judged]) -> None:
