@@ -166,6 +166,8 @@ def test_int8_says_what_it_costs(
         (["{run}", "--out", "{place}/mine.onnx", "--weights", "{run}"], UsageError, "goes with a name of torchvision"),
         (["{run}", "--out", "{place}/mine.onnx", "--int8"], UsageError, "--calibration"),
         (["{run}", "--out", "{place}/mine.onnx", "--calibration", "{data}"], UsageError, "goes with --int8"),
+        (["{run}", "--out", "{place}/mine.onnx", "--method", "entropy"], UsageError, "--method goes with --int8"),
+        (["{run}", "--out", "{place}/mine.onnx", "--float-ends"], UsageError, "--float-ends goes with --int8"),
         (["{run}", "--out", "{place}/mine.onnx", "--side", "50"], UsageError, "50 is not a multiple of 8"),
         (["{run}", "--out", "{place}/mine.onnx", "--data", "{place}"], NoInputError, "manifest.csv cannot be read"),
     ],

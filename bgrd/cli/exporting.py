@@ -13,6 +13,7 @@ from typing import Any
 
 from bgrd.errors import CannotCreateError, ConfigError, UsageError
 from bgrd.escape import line
+from bgrd.models.quantize import Method
 from bgrd.models.spec import ModelSpec, parse
 from bgrd.train.calibrate import calibrated
 from bgrd.train.checkpoint import write_whole
@@ -20,6 +21,8 @@ from bgrd.train.export import check, described, graph_of, inputs_for
 from bgrd.train.origin import TORCHVISION, Origin, from_checkpoint, from_torchvision, sources_of
 
 __all__ = ["command"]
+
+_METHOD: Method = "average"
 
 
 def command(options: argparse.Namespace) -> int:
@@ -44,13 +47,15 @@ def command(options: argparse.Namespace) -> int:
 
 def _check_options(options: argparse.Namespace) -> None:
     """Look at what can be told before torch is at work. Raises UsageError, CannotCreateError."""
+    said = {"--calibration": options.calibration, "--method": options.method, "--float-ends": options.float_ends}
+    idle = [flag for flag, value in said.items() if value]
     wrong = ""
     if options.out.suffix != ".onnx":
         wrong = f"--out {options.out}: must end in .onnx"
     elif options.int8 and options.calibration is None:
         wrong = "--int8 takes its ranges from pictures: name a data set with --calibration"
-    elif options.calibration is not None and not options.int8:
-        wrong = "--calibration goes with --int8"
+    elif idle and not options.int8:
+        wrong = f"{idle[0]} goes with --int8"
     elif options.weights is not None and options.what not in TORCHVISION:
         wrong = f"--weights goes with a name of torchvision's: {', '.join(TORCHVISION)}"
     if wrong:
@@ -91,7 +96,7 @@ def _int8(options: argparse.Namespace, data: bytes, spec: ModelSpec, provenance:
             name=spec.name,
             dataset=options.calibration,
             place=Path(place),
-            method=options.method,
+            method=options.method or _METHOD,
             float_ends=options.float_ends,
         )
     worth = made.worth
@@ -99,5 +104,5 @@ def _int8(options: argparse.Namespace, data: bytes, spec: ModelSpec, provenance:
         f"as int8 ({made.pictures} pictures): opacity differs by {worth.mean:.2f} of 255 on average, by at most "
         f"{worth.p99:.1f} in 99 of 100 pixels; {worth.share:.2f} of the time here"
     )
-    told = {"pictures": made.pictures, "method": options.method, "float_ends": options.float_ends}
+    told = {"pictures": made.pictures, "method": options.method or _METHOD, "float_ends": options.float_ends}
     return described(made.data, spec, {**provenance, "int8": told})

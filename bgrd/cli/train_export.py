@@ -42,9 +42,7 @@ def add(subparsers: Any) -> None:
     small = parser.add_argument_group("as int8")
     small.add_argument("--int8", action="store_true", help="make an int8 file; needs --calibration")
     small.add_argument("--calibration", type=Path, metavar="DATASET", help="ranges are taken from its pictures")
-    small.add_argument(
-        "--method", choices=["average", "percentile", "entropy"], default="average", help="how (default: average)"
-    )
+    small.add_argument("--method", choices=["average", "percentile", "entropy"], help="how (default: average)")
     small.add_argument("--float-ends", action="store_true", help="leave the first and the last convolution as they are")
 
 
