@@ -114,7 +114,7 @@ def test_other_weights_are_told(weights: Path, tmp_path: Path) -> None:
     """A file that is none, one of something else, and one of another network."""
     other = tmp_path / "other.pth"
     for what, words in (
-        (b"nothing", "damaged or no file of weights"),
+        (b"nothing", "damaged, or no file of weights"),
         ([1, 2], "is no file of weights"),
         ({"backbone.9.weight": torch.zeros(1)}, "does not hold the weights of Classes"),
     ):

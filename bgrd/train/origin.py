@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import pickle
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,10 +15,10 @@ import torch
 from torch import nn
 
 from bgrd import __version__
-from bgrd.errors import NoInputError, TrainingError, UsageError
+from bgrd.errors import TrainingError, UsageError
 from bgrd.models.catalogue import ROWS
 from bgrd.models.spec import ModelSpec
-from bgrd.train.checkpoint import load_checkpoint
+from bgrd.train.checkpoint import load_checkpoint, load_tensors
 from bgrd.train.manifest import read_manifest
 from bgrd.train.networks.rows import NETWORKS, build
 
@@ -133,14 +131,7 @@ def _load(network: nn.Module, weights: Mapping[str, torch.Tensor], path: Path) -
 
 def _state(path: Path) -> Mapping[str, torch.Tensor]:
     """Read a file of weights; nothing in it is run. Raises NoInputError, TrainingError."""
-    try:
-        values = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        message = f"{path} cannot be read: {os.strerror(error.errno or 0)}"
-        raise NoInputError(message) from error
-    except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        message = f"{path} is damaged or no file of weights"
-        raise TrainingError(message) from error
+    values = load_tensors(path)
     if not isinstance(values, Mapping) or not all(isinstance(value, torch.Tensor) for value in values.values()):
         message = f"{path} is no file of weights"
         raise TrainingError(message)
