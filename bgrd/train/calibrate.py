@@ -59,6 +59,7 @@ def chosen(entries: Sequence[Entry], *, where: Path) -> Photos:
     wanted = _SHOWN + _HELD_BACK
     sources = len({entry.source for entry in pairs})
     paths = [entry.image for entry in sampled(pairs, max(2, wanted // sources), seed=_SEED)]
+    paths = [paths[number * len(paths) // wanted] for number in range(wanted)] if len(paths) > wanted else paths
     step = (_SHOWN + _HELD_BACK) // _HELD_BACK
     return Photos(
         shown=tuple(path for number, path in enumerate(paths) if number % step),
