@@ -111,6 +111,26 @@ def test_dragging_keeps_a_plain_picture(length: int, angle: float) -> None:
     assert drag(plane, length=length, angle=angle) == pytest.approx(plane, abs=1e-5)
 
 
+@given(length=st.integers(2, 21), angle=st.floats(-7, 7))
+@settings(max_examples=40, deadline=None)
+def test_dragging_moves_nothing(length: int, angle: float) -> None:
+    """A dot becomes a line with the dot in its middle, so that a blurred picture still fits its alpha."""
+    plane = np.zeros((49, 49), np.float32)
+    plane[24, 24] = 1
+    found = drag(plane, length=length, angle=angle)
+    row, column = np.mgrid[0:49, 0:49]
+    assert (found * column).sum() == pytest.approx(24, abs=1e-3)
+    assert (found * row).sum() == pytest.approx(24, abs=1e-3)
+
+
+@pytest.mark.parametrize("length", [2, 3, 4, 8, 15])
+def test_dragging_is_as_long_as_asked(length: int) -> None:
+    """Across, a dot becomes a line of its length, rounded up to an odd one."""
+    plane = np.zeros((33, 33), np.float32)
+    plane[16, 16] = 1
+    assert (drag(plane, length=length, angle=0.0) > 1e-6).sum() in (length, length + 1)
+
+
 def test_every_pixel_knows_its_nearest_point() -> None:
     """Two points share the plane between them."""
     far, label = cells(np.array([[2, 5], [17, 5]], np.float32), width=20, height=10)

@@ -105,12 +105,14 @@ def blur(image: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
 
 
 def drag(image: NDArray[Any], *, length: int, angle: float) -> NDArray[Any]:
-    """Blur along a line `length` pixels long at `angle` radians, as a moving camera does."""
-    kernel = np.zeros((length, length), np.float32)
-    middle, reach = (length - 1) / 2, length / 2
-    step = np.array([np.cos(angle), np.sin(angle)]) * reach
-    ends = [tuple(round(float(value)) for value in (middle + sign * step)) for sign in (-1, 1)]
+    """Blur along a line about `length` pixels long at `angle` radians, as a moving camera does; nothing moves."""
+    middle = length // 2
+    kernel = np.zeros((2 * middle + 1,) * 2, np.float32)
+    step = np.array([np.cos(angle), np.sin(angle)]) * middle
+    ends = [tuple(middle + sign * round(float(value)) for value in step) for sign in (-1, 1)]
     cv2.line(kernel, ends[0], ends[1], 1.0)
+    # The line that is drawn leans to one end: a picture would move against the alpha it is to agree with.
+    kernel += kernel[::-1, ::-1]
     return np.asarray(cv2.filter2D(image, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REFLECT))
 
 
