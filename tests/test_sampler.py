@@ -128,6 +128,17 @@ def test_a_subject_that_is_none_is_told() -> None:
         Sampler(Stock(pairs=[item]), {"pairs": 1.0}, side=32, seed=0).sample(0)
 
 
+def test_what_nobody_could_see_is_drawn_again() -> None:
+    """Black on black teaches nothing; where there is nothing else the error names the sample and its kind."""
+    black, mask = np.zeros((32, 32, 3), np.uint8), packed(disc(32, 32), ".png")
+    void = Item(name="void", source="s", category="c", image=packed(black, ".png"), mask=mask)
+    with pytest.raises(TrainingError, match=r"sample 7 of 32 px, of the kind pairs: .* nothing could be seen"):
+        Sampler(Stock(pairs=[void]), {"pairs": 1.0}, side=32, seed=0).sample(7)
+    seen = Item(name="seen", source="s", category="c", image=packed(black + disc(32, 32)[..., None], ".png"), mask=mask)
+    sampler = Sampler(Stock(pairs=[void, seen]), {"pairs": 1.0}, side=32, seed=0)
+    assert all(sampler.sample(index)[0].std() > 4 for index in range(20))
+
+
 def test_shares_are_kept() -> None:
     """The built-in mixture is about a third pairs and a third made-up scenes."""
     total = sum(MIXTURE.values())
