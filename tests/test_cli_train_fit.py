@@ -213,5 +213,17 @@ class Dying:
 
 def test_torch_says_it_so() -> None:
     """The words by which a dead worker is known are torch's."""
-    with pytest.raises(RuntimeError, match="DataLoader worker"):
+    with pytest.raises(RuntimeError, match=r"^DataLoader worker \(pid"):
         list(batches(Dying(), range(4), batch=4, workers=1))
+
+
+def test_a_fault_in_a_worker_is_no_death(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is raised there keeps its traceback, and nobody is told to go on: the same sample would fail again."""
+
+    def failing(*_: object, **__: object) -> Iterator[object]:
+        message = "Caught RuntimeError in DataLoader worker process 0.\nOriginal Traceback"
+        raise RuntimeError(message)
+
+    monkeypatch.setattr("bgrd.train.fit.batches", failing)
+    with pytest.raises(RuntimeError, match="Caught RuntimeError"):
+        main(["train", "fit", str(data), "--out", str(tmp_path / "run"), *QUICK])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +56,23 @@ def test_what_cannot_be_drawn_is_told_plainly(workers: int) -> None:
     with pytest.raises(TrainingError) as caught:
         list(batches(Numbered(broken=6), range(12), batch=4, workers=workers))
     assert str(caught.value) == "picture 6 is damaged"
+
+
+class Faulty(Numbered):
+    """Fails at one index by a fault of its own."""
+
+    def sample(self, index: int, /) -> Drawn:
+        if index == self.broken:
+            raise RuntimeError
+        return Numbered.sample(self, index)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_fault_names_its_sample(workers: int) -> None:
+    """The traceback ends with the number, so that the sample can be drawn again alone."""
+    with pytest.raises(RuntimeError) as caught:
+        list(batches(Faulty(broken=6), range(12), batch=4, workers=workers))
+    assert "while sample 6 was drawn" in "".join(traceback.format_exception(caught.value))
 
 
 class Told(Numbered):

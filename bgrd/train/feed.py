@@ -39,6 +39,10 @@ class _Drawn(Dataset[_Pair | BgrdError]):
             picture, opacity = self.samples.sample(index)
         except BgrdError as error:
             return error
+        except Exception as error:
+            # A fault of ours: torch tells its traceback, and this which sample it takes to see it again.
+            error.add_note(f"while sample {index} was drawn")
+            raise
         return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1))), torch.from_numpy(opacity)[None]
 
 

@@ -106,8 +106,9 @@ class Fit:
             while self._done() < 1 and end == "done":
                 end = self._phase(stop)
         except RuntimeError as error:
-            # torch tells so from a signal handler, at whatever line the run is
-            if "DataLoader worker" not in str(error):
+            # torch tells so from a signal handler, at whatever line the run is; of what was raised in a worker, which
+            # is no death, it says "Caught RuntimeError in DataLoader worker process".
+            if not str(error).startswith("DataLoader worker (pid"):
                 raise
             message = "a process that draws samples died, perhaps for want of memory; go on with --resume"
             raise TrainingError(message) from error
