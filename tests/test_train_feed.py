@@ -91,6 +91,20 @@ def test_who_draws_is_not_stopped_before_who_learns() -> None:
     assert multiprocessing.active_children() == []
 
 
+@pytest.mark.parametrize("pinned", [False, True])
+def test_pinning_is_torchs(monkeypatch: pytest.MonkeyPatch, *, pinned: bool) -> None:
+    """Whether batches lie pinned is told to torch's loader, which does it in a thread beside."""
+    told: list[object] = []
+
+    def loader(*_: object, pin_memory: bool, **__: object) -> list[object]:
+        told.append(pin_memory)
+        return []
+
+    monkeypatch.setattr("bgrd.train.feed.DataLoader", loader)
+    assert list(batches(Numbered(), range(8), batch=4, workers=1, pinned=pinned)) == []
+    assert told == [pinned]
+
+
 def test_torchs_generator_is_left_alone() -> None:
     """How often batches are begun anew changes no random number."""
     before = torch.get_rng_state()

@@ -19,7 +19,7 @@ from bgrd.train.checkpoint import Checkpoint, load_checkpoint
 from bgrd.train.fit import Fit
 from bgrd.train.learner import NotFiniteError
 from bgrd.train.log import read_log
-from bgrd.train.options import Options, Precision, parse, read_recipe
+from bgrd.train.options import Device, Options, Precision, parse, read_recipe
 from bgrd.train.validate import Held
 
 SHORT = Options(
@@ -221,6 +221,45 @@ def test_device_and_precision_are_looked_for(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(UsageError, match="--precision bf16: this cpu cannot"):
         fit(tmp_path / "x", replace(SHORT, precision="bf16"))
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("device", get_args(Device))
+def test_pictures_are_pinned_for_a_graphics_processor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: Device
+) -> None:
+    """There they are fetched while it works; on a processor pinning would only copy them once more."""
+    asked: list[object] = []
+
+    def empty(*_: object, pinned: bool, **__: object) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        asked.append(pinned)
+        yield from ()
+        raise KeyboardInterrupt
+
+    run = fit(tmp_path)
+    run.options = replace(run.options, device=device)
+    monkeypatch.setattr("bgrd.train.fit.batches", empty)
+    with pytest.raises(KeyboardInterrupt):
+        run.run()
+    assert asked == [device == "cuda"]
+
+
+def test_a_step_asks_the_device_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loss and slope are read together: whatever is read from a graphics processor makes it wait."""
+    learner = fit(tmp_path).learner
+    pixels, opacity = torch.zeros(4, 3, 32, 32, dtype=torch.uint8), torch.zeros(4, 1, 32, 32, dtype=torch.uint8)
+    asked: list[str] = []
+
+    def counted(name: str, known: Callable[[torch.Tensor], object]) -> Callable[[torch.Tensor], object]:
+        def told(tensor: torch.Tensor) -> object:
+            asked.append(name)
+            return known(tensor)
+
+        return told
+
+    for name in ("item", "tolist", "__float__", "__bool__"):
+        monkeypatch.setattr(torch.Tensor, name, counted(name, getattr(torch.Tensor, name)))
+    learner.step(pixels, opacity, rate=1e-3)
+    assert asked == ["tolist"]
 
 
 def test_norms_and_biases_are_not_decayed(tmp_path: Path) -> None:

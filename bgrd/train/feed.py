@@ -46,10 +46,11 @@ class _Drawn(Dataset[_Pair | BgrdError]):
         return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1))), torch.from_numpy(opacity)[None]
 
 
-def batches(samples: Samples, indices: range, *, batch: int, workers: int) -> Iterator[_Pair]:
+def batches(samples: Samples, indices: range, *, batch: int, workers: int, pinned: bool = False) -> Iterator[_Pair]:
     """Give (B, 3, H, W) and (B, 1, H, W) of uint8 for the indices in their order; 0 workers draws in this process.
 
-    Fewer than a batch at the end are left out. Raises what drawing raised.
+    Fewer than a batch at the end are left out. `pinned` puts them where a graphics processor can fetch them while
+    both go on working. Raises what drawing raised.
     """
     # A generator of its own: the loader draws from it, and torch's own must not depend on how often one is made.
     loader = DataLoader(
@@ -62,6 +63,7 @@ def batches(samples: Samples, indices: range, *, batch: int, workers: int) -> It
         collate_fn=_together,
         drop_last=True,
         generator=torch.Generator(),
+        pin_memory=pinned,
     )
     for found in loader:
         if isinstance(found, BgrdError):

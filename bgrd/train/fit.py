@@ -119,7 +119,13 @@ class Fit:
         options, place = self.options, self.place
         side = self._side()
         last = options.steps * options.batch if not options.minutes else 10**12
-        fed = batches(self._draw(side), range(place.samples, last), batch=options.batch, workers=options.workers)
+        fed = batches(
+            self._draw(side),
+            range(place.samples, last),
+            batch=options.batch,
+            workers=options.workers,
+            pinned=options.device == "cuda",
+        )
         saved = begun = time.monotonic()
         for pixels, opacity in fed:
             self._step(pixels, opacity)

@@ -43,20 +43,23 @@ class Learner:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.network.train()
-        images = normalised(pixels.to(self.device), self.row).to(memory_format=torch.channels_last)
-        truth = opacity.to(self.device).float() / 255
+        # Without waiting: pictures that lie pinned go over while what comes next is put in line.
+        pixels, opacity = (each.to(self.device, non_blocking=True) for each in (pixels, opacity))
+        images = normalised(pixels, self.row).to(memory_format=torch.channels_last)
+        truth = opacity.float() / 255
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.precision == "bf16"):
             masks = self.network(images)
         loss = total(masks, truth, self.options.loss)
-        found = float(loss.item())
         self.optimiser.zero_grad()
         torch.autograd.backward(loss)
-        slope = float(nn.utils.clip_grad_norm_(self.network.parameters(), self.options.clip))
+        clipped = nn.utils.clip_grad_norm_(self.network.parameters(), self.options.clip)
+        # Asked for together, once a step: each question makes a graphics processor stand still.
+        found, slope = torch.stack([loss.detach(), clipped]).tolist()
         if not (math.isfinite(found) and math.isfinite(slope)):
             raise NotFiniteError
         self.optimiser.step()
         self.average.update(self.network)
-        return found
+        return float(found)
 
     def judged(self) -> nn.Module:
         """Give the network with the running mean of its weights, for judging."""
