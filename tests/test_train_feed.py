@@ -73,6 +73,7 @@ def test_a_fault_names_its_sample(workers: int) -> None:
     with pytest.raises(RuntimeError) as caught:
         list(batches(Faulty(broken=6), range(12), batch=4, workers=workers))
     assert "while sample 6 was drawn" in "".join(traceback.format_exception(caught.value))
+    assert multiprocessing.active_children() == []  # or Python's end would wait for who heeds no signal
 
 
 class Told(Numbered):

@@ -65,10 +65,17 @@ def batches(samples: Samples, indices: range, *, batch: int, workers: int, pinne
         generator=torch.Generator(),
         pin_memory=pinned,
     )
-    for found in loader:
-        if isinstance(found, BgrdError):
-            raise found
-        yield found
+    drawn = iter(loader)
+    try:
+        for found in drawn:
+            if isinstance(found, BgrdError):
+                raise found
+            yield found
+    finally:
+        # An error keeps the loader alive, and so its workers: they heed no signal, and Python's end would wait for
+        # them for ever. torch itself does this only where nobody holds the loader any more.
+        if workers:
+            drawn._shutdown_workers()  # type: ignore[attr-defined]  # noqa: SLF001 - there is no other way
 
 
 def _together(drawn: list[_Pair | BgrdError]) -> _Pair | BgrdError:
