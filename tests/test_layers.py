@@ -30,7 +30,7 @@ train.export
 train.fit
 train.curves | train.learner
 train.log
-train.options | train.validate
+train.options | train.shards | train.validate
 train.networks.rows
 train.networks.lite | train.networks.nested | train.networks.residual
 train.average | train.checkpoint | train.feed | train.losses | train.networks.parts | train.schedule
@@ -158,6 +158,7 @@ OWNERS = {
             "networks.residual",
             "networks.rows",
             "origin",
+            "shards",
             "validate",
         )
     },

@@ -58,10 +58,12 @@ class Fit:
     ) -> None:
         """Make a run at its beginning. Raises UsageError where this machine lacks what it asks for."""
         check_device(options)
-        # As many as processors, whatever the workers take: a sample takes a quarter of the time that a step does.
-        torch.set_num_threads(options.threads or len(os.sched_getaffinity(0)))
+        # As many as processors, whatever the workers take: a sample takes a third of the time that a step does.
+        self._threads = options.threads or len(os.sched_getaffinity(0))
+        # What learns has threads of its own; they would wait for others of torch's that share its small operations.
+        torch.set_num_threads(1)
         self.options = options
-        self.learner = Learner(options)
+        self.learner = Learner(options, threads=self._threads)
         self.place = _Place()
         self._draw, self._held, self._out, self._progress = draw, held, out, progress
 
@@ -166,7 +168,9 @@ class Fit:
     def _validate(self) -> None:
         """Judge the running mean, log it, draw the curves, and keep it where it is the best so far."""
         place = self.place
+        torch.set_num_threads(self._threads)
         verdict: Verdict = judge(self.learner.judged(), self.learner.row, self._held, device=self.learner.device)
+        torch.set_num_threads(1)
         loss = place.losses[0] / max(1, place.losses[1])
         place.losses = (0.0, 0)
         self._log.add(

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from bgrd.errors import TrainingError, UsageError
 from bgrd.train.average import Average
 from bgrd.train.checkpoint import Checkpoint
-from bgrd.train.losses import total
-from bgrd.train.networks.rows import NETWORKS, build, normalised
+from bgrd.train.networks.rows import NETWORKS, build
 from bgrd.train.options import Options
+from bgrd.train.shards import Shards
 
 __all__ = ["Learner", "NotFiniteError", "check_device"]
 
@@ -25,7 +25,8 @@ class NotFiniteError(TrainingError):
 class Learner:
     """Network, optimiser and running mean of the weights."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, *, threads: int = 1) -> None:
+        """Make it at its beginning; on a processor `threads` learn, each from its part of a batch."""
         self.options = options
         self.row = NETWORKS[options.network]
         self.device = torch.device(options.device)
@@ -37,24 +38,23 @@ class Learner:
             _groups(self.network, options.weight_decay), lr=options.rate, betas=(0.9, 0.99), fused=True
         )
         self._copy = copy.deepcopy(self.network).eval()
+        self._shards = Shards(
+            self.network,
+            self.row,
+            options.loss,
+            bf16=options.precision == "bf16",
+            count=threads if self.device.type == "cpu" else 1,
+        )
 
     def step(self, pixels: Tensor, opacity: Tensor, *, rate: float) -> float:
         """Learn from a batch of uint8, (B, 3, H, W) and (B, 1, H, W); gives the loss. Raises NotFiniteError."""
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        self.network.train()
         # Without waiting: pictures that lie pinned go over while what comes next is put in line.
-        pixels, opacity = (each.to(self.device, non_blocking=True) for each in (pixels, opacity))
-        images = normalised(pixels, self.row).to(memory_format=torch.channels_last)
-        truth = opacity.float() / 255
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.precision == "bf16"):
-            masks = self.network(images)
-        loss = total(masks, truth, self.options.loss)
-        self.optimiser.zero_grad()
-        torch.autograd.backward(loss)
+        loss = self._shards.slope(*(each.to(self.device, non_blocking=True) for each in (pixels, opacity)))
         clipped = nn.utils.clip_grad_norm_(self.network.parameters(), self.options.clip)
         # Asked for together, once a step: each question makes a graphics processor stand still.
-        found, slope = torch.stack([loss.detach(), clipped]).tolist()
+        found, slope = torch.stack([loss, clipped]).tolist()
         if not (math.isfinite(found) and math.isfinite(slope)):
             raise NotFiniteError
         self.optimiser.step()
