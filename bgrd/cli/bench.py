@@ -8,8 +8,8 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,11 +17,12 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import Progress
 
 from bgrd.allotment import Allotment, allotment, file_bytes, models_in_use
 from bgrd.benchmark import Bench, Effort, measured, pictures_in, specimens
 from bgrd.cli.bench_tables import drawing, tables
+from bgrd.cli.counting import counting
 from bgrd.config.load import custom_models, default_recipe, load
 from bgrd.config.settings import Settings
 from bgrd.engine import experience
@@ -97,9 +98,8 @@ def _measured(
     """Measure every model; gives the share of the machine that other programs used meanwhile, too."""
     effort = _QUICK if options.quick else _THOROUGH
     sources = specimens() if options.pictures is None else nullcontext(pictures_in(options.pictures))
-    wanted = console.is_terminal and not options.no_progress
     before, started = busy_seconds() - _own_seconds(), time.monotonic()
-    with _bar(console, wanted=wanted) as bar, sources as paths:
+    with counting(console, wanted=not options.no_progress, foretold=False) as bar, sources as paths:
         found = [_bench(settings, choice, paths, effort, bar) for choice in choices]
     others = busy_seconds() - _own_seconds() - before
     return found, others / max(1e-6, time.monotonic() - started) / (os.cpu_count() or 1)
@@ -206,13 +206,6 @@ def _own_seconds() -> float:
     """Give the processor time of this program and of its lanes that have ended."""
     own = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(each.ru_utime + each.ru_stime for each in own)
-
-
-@contextmanager
-def _bar(console: Console, *, wanted: bool) -> Iterator[Progress]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=console, transient=True, disable=not wanted) as progress:
-        yield progress
 
 
 def _say(console: Console, sentence: str) -> None:

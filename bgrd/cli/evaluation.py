@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -14,9 +13,9 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bgrd import __version__
+from bgrd.cli.counting import counting
 from bgrd.cli.evaluation_tables import tables
 from bgrd.config.load import custom_models, load
 from bgrd.config.settings import Settings
@@ -119,7 +118,7 @@ def _judge(choice: ModelChoice) -> Judge:
 def _judged(judge: Judge, entries: Sequence[Entry], options: argparse.Namespace, *, sides: Path | None) -> list[Judged]:
     """Judge every picture; writes those of `sides` on the way."""
     found = []
-    with _bar(wanted=not options.no_progress) as bar:
+    with counting(wanted=not options.no_progress) as bar:
         task = bar.add_task(escape(line(judge.name)), total=len(entries))
         for judged, result in judge.judged(entries):
             found.append(judged)
@@ -181,11 +180,3 @@ def _written(path: Path) -> Iterator[None]:
     except OSError as error:
         message = f"{path} cannot be written: {os.strerror(error.errno or 0)}"
         raise CannotCreateError(message) from error
-
-
-@contextmanager
-def _bar(*, wanted: bool) -> Iterator[Progress]:
-    console = Console(stderr=True, highlight=False, emoji=False)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not (wanted and sys.stderr.isatty())) as progress:
-        yield progress

@@ -14,10 +14,11 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 from rich.table import Table
 
 from bgrd.allotment import allotment
+from bgrd.cli.counting import counting
 from bgrd.cli.flags import flag, given
 from bgrd.config.load import custom_models, default_recipe, folders, load
 from bgrd.config.settings import Settings
@@ -54,7 +55,7 @@ def command(options: argparse.Namespace) -> int:
     """Process and exit: 0, 1 where pictures failed or are left, 130 where a signal ended it. Raises BgrdError."""
     settings = load(options.config)
     console = Console(stderr=True, highlight=False, emoji=False)
-    progress = _progress(console, wanted=not options.no_progress)
+    progress = counting(console, wanted=not options.no_progress)
     if options.file:
         return _files(options, settings, console, progress)
     if options.output is not None or given(options):
@@ -62,11 +63,6 @@ def command(options: argparse.Namespace) -> int:
         text = f"{words}: for named files; the inboxes have their own in the configuration"
         raise UsageError(text)
     return _inboxes(options, settings, console, progress)
-
-
-def _progress(console: Console, *, wanted: bool) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console, transient=True, disable=not (wanted and console.is_terminal))
 
 
 def _files(options: argparse.Namespace, settings: Settings, console: Console, progress: Progress) -> int:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -93,6 +93,7 @@ def add(subparsers: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Make the data set and tell what it holds; gives 0. Raises BgrdError."""
+    from bgrd.cli.counting import counting  # noqa: PLC0415 - `bgrd --help` reads this module too, and loads no library
     from bgrd.train.prepare import Plan, prepare  # noqa: PLC0415 - Pillow, numpy, matplotlib, for this command alone
     from bgrd.train.shrink import Options  # noqa: PLC0415 - the same
 
@@ -107,8 +108,11 @@ def run(options: argparse.Namespace) -> int:
     )
     with ExitStack() as stack:
         plan = _with_corrections(options, plan, stack)
-        progress = stack.enter_context(_progress(wanted=not options.no_progress))
-        summary = prepare(plan, options.out, progress=progress)
+        progress = stack.enter_context(counting(wanted=not options.no_progress))
+        bar = progress.add_task("preparing", total=None)
+        summary = prepare(
+            plan, options.out, progress=lambda done, total: progress.update(bar, completed=done, total=total)
+        )
     _tell(summary, options.out)
     return os.EX_OK
 
@@ -195,19 +199,6 @@ def _text(text: str) -> str:
         return text
     message = f"must be a text in one line, is {text!r}"
     raise argparse.ArgumentTypeError(message)
-
-
-@contextmanager
-def _progress(*, wanted: bool) -> Iterator[Callable[[int, int], None]]:
-    """Give what shows how far it is on a terminal."""
-    from rich.console import Console  # noqa: PLC0415 - `bgrd --help` reads this module too, and loads no library
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
-
-    console = Console(stderr=True, highlight=False, emoji=False)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not (wanted and console.is_terminal)) as progress:
-        bar = progress.add_task("preparing", total=None)
-        yield lambda done, total: progress.update(bar, completed=done, total=total)
 
 
 def _tell(summary: Summary, out: Path) -> None:
