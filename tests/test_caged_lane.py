@@ -25,10 +25,10 @@ from bgrd.job import ModelChoice, Recipe
 from bgrd.product import Frame, Ground, Product, Shadow
 from tests.houses.daemons import Daemon
 from tests.houses.houses import House
+from tests.houses.lanes import Hands, built_in
 from tests.pictures.making import cmyk_profile, encoded, exif_with, grey_profile, model, noise, profile
 from tests.pictures.scenes import check_result, phone_photo
 from tests.pictures.sixteen import Rows, noisy, png16, read16, tiff16
-from tests.test_lane import Hands, built_in
 
 HOSTILE_LANE = Path(__file__).parent / "programs/hostile_lane.py"
 WITH_HOSTILE_LANES = Path(__file__).parent / "programs/hostile_daemon.py"

@@ -2,141 +2,35 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import hashlib
 import io
 import os
-import signal
 import socket
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 from unittest.mock import Mock
 
 import pytest
 from PIL import Image
 
-from bgrd.engine.cage import Cage
 from bgrd.engine.gauge import Gauge
 from bgrd.engine.lane import Lane
-from bgrd.engine.process import LaneProcess, start_lane
-from bgrd.engine.wire import Answer, Aside, Channel, Drop, Faulted, Finished, Hashed, Hello, Load, Loaded, Message, Work
-from bgrd.errors import UnknownFault
+from bgrd.engine.process import LaneProcess
+from bgrd.engine.wire import Answer, Aside, Channel, Drop, Faulted, Finished, Hashed, Hello, Loaded, Work
 from bgrd.job import ModelChoice, Recipe
-from bgrd.models.store import find
 from bgrd.product import Frame, Ground, Product
 from tests.houses.inboxes import until
-from tests.pictures.making import corners, encoded, model, noise
-
-T = TypeVar("T", bound=Message)
-
-JPEG = encoded(corners(), "JPEG", quality=95)
-PLAIN = Recipe()
-OPEN = Cage(holds=(), missing=())
-MASKED = Recipe(products=(Product(), Product(kind="mask")))
-
-
-class Hands:
-    """The parent's end of a lane: files for sources and results, and one message after the other."""
-
-    def __init__(self, root: Path, channel: Channel) -> None:
-        self.root = root
-        self.channel = channel
-        self._jobs = 0
-
-    def load_ground(self, data: bytes, *, name: str = "ground/1", max_pixels: int = 10_000) -> None:
-        """Send a picture for cut-outs to stand on."""
-        path = self.root / "ground"
-        path.write_bytes(data)
-        descriptor = os.open(path, os.O_RDONLY)
-        self.channel.send(Load(model=name, sha256=None, spec=None, threads=1, ground=max_pixels), (descriptor,))
-        os.close(descriptor)
-
-    def load(self, choice: ModelChoice) -> None:
-        """Send a model."""
-        descriptor = os.open(choice.path, os.O_RDONLY)
-        self.channel.send(Load(model=choice.name, sha256=choice.sha256, spec=choice.spec, threads=1), (descriptor,))
-        os.close(descriptor)
-
-    def submit(
-        self,
-        data: bytes,
-        *,
-        recipe: Recipe = PLAIN,
-        size: int | None = None,
-        holes: bool = False,
-        unwritten: slice = slice(0, 0),
-        target: Path | None = None,
-        grounds: Sequence[str] = (),
-    ) -> list[Path]:
-        """Send a job; gives where its results will be."""
-        self._jobs += 1
-        source = self.root / f"source{self._jobs}"
-        with source.open("wb") as file:
-            file.write(data[: unwritten.start])
-            file.seek(unwritten.stop)
-            file.write(data[unwritten.stop :])
-        results = [target or self.root / f"result{self._jobs}-{index}" for index in range(len(recipe.products))]
-        work = Work(
-            job=self._jobs,
-            model=recipe.model,
-            recipe=recipe.to_json(),
-            size=len(data) if size is None else size,
-            max_pixels=10_000,
-            memory_bytes=4 * 2**30,
-            accept_holes=holes,
-            grounds=list(grounds),
-        )
-        descriptors = [os.open(source, os.O_RDONLY)]
-        descriptors += [os.open(result, os.O_RDWR | (0 if target else os.O_CREAT)) for result in results]
-        self.channel.send(work, tuple(descriptors))
-        for descriptor in descriptors:
-            os.close(descriptor)
-        return results
-
-    def expect(self, kind: type[T]) -> T:
-        """Take the next message, which has to be of this kind."""
-        received = self.channel.receive()
-        assert received is not None, "the lane has ended"
-        assert isinstance(received[0], kind), received[0]
-        return received[0]
-
-    def work(
-        self, data: bytes, *, recipe: Recipe = PLAIN, holes: bool = False, grounds: Sequence[str] = ()
-    ) -> tuple[Finished, list[Path]]:
-        """Have a job done."""
-        results = self.submit(data, recipe=recipe, holes=holes, grounds=grounds)
-        self.go()
-        return self.expect(Finished), results
-
-    def fail(self, data: bytes, *, holes: bool = False) -> Faulted:
-        """Have a job go wrong."""
-        self.submit(data, holes=holes)
-        self.go()
-        return self.expect(Faulted)
-
-    def go(self) -> Hashed:
-        """Answer the hash."""
-        hashed = self.expect(Hashed)
-        self.channel.send(Answer(job=hashed.job, go=True))
-        return hashed
+from tests.houses.lanes import JPEG, MASKED, OPEN, Hands, built_in, empty_lane, ready_lane
+from tests.pictures.making import encoded, model, noise
 
 
 @pytest.fixture(scope="module")
 def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LaneProcess, Hands]]:
     """Give one lane with the built-in model to all tests that leave it as it is."""
-    lane = start_lane()
-    hands = Hands(tmp_path_factory.mktemp("lane"), lane.channel)
-    assert hands.expect(Hello).pid == lane.pid
-    hands.load(find("bgrd-lite", custom={}, directory=Path()))
-    assert hands.expect(Loaded).model == "bgrd-lite"
-    yield lane, hands
-    lane.channel.close()
-    assert lane.wait_or_kill(20) == "ended with status 0"
+    with ready_lane(tmp_path_factory.mktemp("lane")) as pair:
+        yield pair
 
 
 @pytest.fixture
@@ -148,18 +42,8 @@ def hands(process: tuple[LaneProcess, Hands]) -> Hands:
 @pytest.fixture
 def fresh(tmp_path: Path) -> Iterator[tuple[LaneProcess, Hands]]:
     """Give a lane of one's own, without a model."""
-    lane = start_lane()
-    hands = Hands(tmp_path, lane.channel)
-    hands.expect(Hello)
-    yield lane, hands
-    if lane.channel.fileno() >= 0:
-        lane.channel.close()
-    lane.wait_or_kill(20)
-
-
-def built_in() -> ModelChoice:
-    """Find the built-in model."""
-    return find("bgrd-lite", custom={}, directory=Path())
+    with empty_lane(tmp_path) as pair:
+        yield pair
 
 
 def test_a_picture_becomes_every_product(hands: Hands) -> None:
@@ -264,52 +148,6 @@ def test_a_source_that_cannot_be_read_is_the_files_trouble(hands: Hands) -> None
     fault = hands.expect(Faulted)
     assert (fault.job, fault.kind, fault.stage) == (77, "file", "read")
     assert os.strerror(errno.EISDIR) in fault.text
-
-
-def test_a_full_disk_is_the_folders_trouble(hands: Hands) -> None:
-    """ENOSPC while a result is written blocks the folder; no picture is charged for it."""
-    hands.submit(JPEG, target=Path("/dev/full"))
-    hands.go()
-    fault = hands.expect(Faulted)
-    assert fault.kind == "folder"
-    assert "the outbox is full: make room" in fault.text
-
-
-@pytest.mark.parametrize(
-    ("number", "kind"),
-    [
-        *((number, "folder") for number in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ESTALE)),
-        *((number, "unknown") for number in (errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EINVAL, errno.ENOENT)),
-        (errno.EFBIG, "input"),
-        (errno.ENOMEM, "memory"),
-    ],
-)
-def test_only_a_places_own_errors_are_the_folders(
-    number: int, kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """What else a call answers while a result is made, as one that is refused, is nobody's but that picture's."""
-
-    def refused(*_: object, **__: object) -> None:
-        raise OSError(number, os.strerror(number))
-
-    monkeypatch.setattr("bgrd.engine.lane.begin", Mock())
-    monkeypatch.setattr("bgrd.engine.lane.complete", refused)
-    ours, theirs = Channel.pair()
-    hands = Hands(tmp_path, ours)
-    hands.submit(JPEG)
-    ours.send(Answer(job=1, go=True))
-    ours._socket.shutdown(socket.SHUT_WR)
-    with Gauge() as gauge:
-        lane = Lane(theirs, cage=OPEN, gauge=gauge)
-        lane._stock._models["bgrd-lite"] = Mock(), "0" * 64
-        lane.serve()
-    hands.expect(Hello)
-    hands.expect(Hashed)
-    fault = hands.expect(Faulted)
-    assert fault.kind == kind
-    assert ("in refused" in fault.trace) == (kind == "unknown")
-    ours.close()
-    theirs.close()
 
 
 def test_no_descriptor_stays_open(process: tuple[LaneProcess, Hands]) -> None:
@@ -422,63 +260,6 @@ def test_a_dropped_model_is_gone(fresh: tuple[LaneProcess, Hands], tmp_path: Pat
     assert fault.kind == "model"
 
 
-def test_a_lane_ends_when_its_parent_closes_the_socket(fresh: tuple[LaneProcess, Hands]) -> None:
-    """Idle or waiting for an answer, the end of the socket is its end, and a clean one."""
-    lane, hands = fresh
-    hands.load(built_in())
-    hands.expect(Loaded)
-    hands.submit(JPEG)
-    hands.expect(Hashed)
-    hands.channel.close()
-    assert lane.wait_or_kill(20) == "ended with status 0"
-
-
-def test_terminal_signals_are_not_for_lanes(process: tuple[LaneProcess, Hands]) -> None:
-    """Ctrl-C and a closed terminal are the parent's to answer."""
-    lane, hands = process
-    os.kill(lane.pid, signal.SIGINT)
-    os.kill(lane.pid, signal.SIGHUP)
-    hands.work(JPEG)
-    assert not lane.reaped()
-
-
-def test_a_lane_dies_with_its_parent() -> None:
-    """Kill -9 of the parent ends its lane, even one whose socket somebody else holds open."""
-    code = (
-        "import sys, time\n"
-        "from bgrd.engine.process import start_lane\n"
-        "lane = start_lane(); lane.channel.receive(); print(lane.pid, flush=True); time.sleep(3600)\n"
-    )
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
-        assert parent.stdout is not None
-        lane = int(parent.stdout.readline())
-        # Held here too: the end of the socket cannot be what ends the lane.
-        held = _steal_socket(parent.pid)
-        parent.kill()
-        until(lambda: not _alive(lane))
-        os.close(held)
-
-
-def _steal_socket(pid: int) -> int:
-    """Get a copy of the only socket of a process: pidfd_getfd(2)."""
-    sockets = [int(fd) for fd in os.listdir(f"/proc/{pid}/fd") if "socket" in os.readlink(f"/proc/{pid}/fd/{fd}")]
-    pidfd = os.pidfd_open(pid)
-    try:
-        got = int(ctypes.CDLL(None, use_errno=True).syscall(438, pidfd, sockets[-1], 0))
-    finally:
-        os.close(pidfd)
-    if got < 0:
-        pytest.skip("this kernel does not let descriptors be taken over")
-    return got
-
-
-def _alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
 def test_it_decodes_while_the_answer_is_on_its_way(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """An answer that is sent only once decoding has begun comes early enough."""
     ours, theirs = Channel.pair()
@@ -500,35 +281,3 @@ def test_it_decodes_while_the_answer_is_on_its_way(monkeypatch: pytest.MonkeyPat
     theirs.close()
     assert ours.receive() is None
     ours.close()
-
-
-def test_an_odd_message_is_a_fault_and_no_end() -> None:
-    """What no parent sends is answered with a fault; the lane goes on to the end of the socket."""
-    ours, theirs = Channel.pair()
-    ours.send(Hello(pid=1))
-    ours._socket.shutdown(socket.SHUT_WR)
-    with Gauge() as gauge:
-        Lane(theirs, cage=OPEN, gauge=gauge).serve()
-    received = ours.receive()
-    assert received is not None
-    assert isinstance(received[0], Hello)
-    received = ours.receive()
-    assert received is not None
-    assert isinstance(received[0], Faulted)
-    assert received[0].kind == "unknown"
-    ours.close()
-    theirs.close()
-
-
-def test_the_longest_odd_text_fits_a_packet() -> None:
-    """However long and odd an error's words are, the fault gets through: a lane must not die of telling."""
-    ours, theirs = Channel.pair()
-    with Gauge() as gauge:
-        lane = Lane(theirs, cage=OPEN, gauge=gauge)
-        lane._send_fault(1, "m", UnknownFault("\U0001f600" * 10_000), trace="\U0001f600" * 20_000)
-    received = ours.receive()
-    assert received is not None
-    assert isinstance(received[0], Faulted)
-    assert received[0].text.startswith("\U0001f600")
-    ours.close()
-    theirs.close()

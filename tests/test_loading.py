@@ -20,9 +20,9 @@ from bgrd.errors import ModelFault
 from bgrd.job import ModelChoice, Recipe
 from bgrd.models.catalogue import ROWS
 from bgrd.models.spec import ModelSpec
+from tests.houses.lanes import Hands
 from tests.pictures.making import encoded, model, noise
 from tests.pictures.networks import KINDS
-from tests.test_lane import Hands
 
 LIMITS = Limits(lanes=1, threads=1, memory_bytes=2**32, model_bytes=2**30, job_seconds=60, idle_unload_seconds=300)
 SPEC = ModelSpec(name="tiny", side=32).to_json()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from bgrd.engine.process import LaneProcess, start_device
@@ -14,8 +17,9 @@ from bgrd.engine.remote import RemoteSession
 from bgrd.engine.request import Client
 from bgrd.engine.slate import Slate
 from bgrd.engine.wire import Channel, Faulted, Load, Loaded
+from tests.houses.inboxes import until
 
-__all__ = ["POISONED_DEVICE", "SIDE", "Tied", "picture"]
+__all__ = ["POISONED_DEVICE", "SIDE", "Gated", "Tied", "picture"]
 
 POISONED_DEVICE = Path(__file__).parents[1] / "programs/poisoned_device.py"
 SIDE = 64
@@ -61,3 +65,35 @@ class Tied:
         for end in self._ends:
             end.close()
         return ended
+
+
+class Gated:
+    """A process whose runs wait for a gate, and that writes down how many pictures each had."""
+
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch, path: Path, *, batch: int = 8) -> None:
+        self._gate, self._runs = root / "gate", root / "runs"
+        self._gate.touch()
+        monkeypatch.setenv("PYTHON_GATE", str(self._gate))
+        monkeypatch.setenv("PYTHON_RUNS", str(self._runs))
+        self.tied = Tied(path, str(POISONED_DEVICE), batch=batch)
+        self._runs.unlink(missing_ok=True)  # those of its trial
+
+    def together(
+        self, tensors: Sequence[NDArray[Any]], sessions: Sequence[RemoteSession]
+    ) -> list[NDArray[Any] | BaseException]:
+        """Have the first worked on alone until all others wait, then let go; gives what each got."""
+        with ThreadPoolExecutor(len(tensors)) as pool:
+            self._gate.unlink()
+            try:
+                first = pool.submit(sessions[0].run, tensors[0])
+                until(lambda: self.tied.slate.running() == [1])
+                rest = [pool.submit(sessions[place].run, tensors[place]) for place in range(1, len(tensors))]
+                until(lambda: all(self.tied.slate.state(number + 2) == "waiting" for number in range(len(rest))))
+            finally:
+                self._gate.touch()
+            return [done.exception() or done.result()[0].copy() for done in (first, *rest)]
+
+    @property
+    def runs(self) -> list[int]:
+        """How many pictures each run had."""
+        return [int(line) for line in self._runs.read_text().split()]
