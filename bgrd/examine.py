@@ -77,6 +77,7 @@ def examine(folder: Folder, *, recorded: RecordedMounts | None = None) -> Iterat
     yield from _outbox(folder)
     if folder.policy == "archive":
         yield from _archive(folder)
+    yield from _corrections(folder)
     yield from _watch(folder)
     if recorded is not None:
         yield from _mounts(folder, recorded)
@@ -188,6 +189,27 @@ def _archive(folder: Folder) -> Iterator[Finding]:
     if _device(folder.archive) != _device(folder.inbox):
         way = "another file system: sources are copied there, compared, and only then removed"
     yield Finding(level="ok", subject=subject, text=f"{plain(folder.archive)}: {way}")
+
+
+def _corrections(folder: Folder) -> Iterator[Finding]:
+    """Yield whether there is something to learn from, where the user made the directory or named one."""
+    subject = f"folder {folder.name}: corrections"
+    place = folder.corrections
+    if place is None:
+        return
+    if not place.is_dir():
+        if place.parent != folder.outbox:
+            text = f"{plain(place)} is no directory, so nothing can be corrected there"
+            yield Finding(level="warn", subject=subject, text=text, advice=f"make it: mkdir -p {plain(place)}")
+    elif folder.policy == "delete":
+        yield Finding(
+            level="warn",
+            subject=subject,
+            text=f'{plain(place)}: with policy = "delete" the photos are gone, there is nothing to learn from',
+            advice='use policy = "keep" or "archive"',
+        )
+    else:
+        yield Finding(level="ok", subject=subject, text=f"{plain(place)}: what you correct there can be learnt from")
 
 
 def _watch(folder: Folder) -> Iterator[Finding]:

@@ -111,6 +111,19 @@ def test_an_archive_on_another_file_system_is_said(folder: Folder) -> None:
     assert "another file system" in finding.text
 
 
+def test_corrections_are_looked_at_where_there_are_any(folder: Folder, tmp_path: Path) -> None:
+    """Nobody has to make the directory; one that is named and not there, or without photos, is worth a word."""
+    place = folder.outbox / "_corrections"
+    assert "corrections" not in found(replace(folder, corrections=None))
+    assert "corrections" not in found(replace(folder, corrections=place))
+    elsewhere = found(replace(folder, corrections=tmp_path / "better"))["corrections"]
+    assert (elsewhere.level, elsewhere.advice) == ("warn", f"make it: mkdir -p {tmp_path / 'better'}")
+    place.mkdir()
+    assert found(replace(folder, corrections=place))["corrections"].level == "ok"
+    emptied = found(replace(folder, corrections=place, policy="delete"))["corrections"]
+    assert (emptied.level, emptied.advice) == ("warn", 'use policy = "keep" or "archive"')
+
+
 def test_the_way_of_watching_is_told_with_its_reason(folder: Folder) -> None:
     """The decision is bgrd's unless the configuration makes it."""
     finding = found(replace(folder, watch="poll", poll_seconds=7))["watch"]
