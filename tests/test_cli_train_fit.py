@@ -20,7 +20,7 @@ from bgrd.train.checkpoint import load_checkpoint, save_checkpoint
 from bgrd.train.entry import Entry
 from bgrd.train.feed import batches
 from bgrd.train.log import read_log
-from bgrd.train.manifest import write_manifest
+from bgrd.train.manifest import read_manifest, write_manifest
 
 QUICK = ["--side", "32", "--batch", "4", "--samples", "8", "--validate-every", "4", "--workers", "0", "--threads", "1"]
 
@@ -152,11 +152,14 @@ def test_mistakes_of_the_command_line(
     """Each is one sentence that says what to do, and the run that is there stays as it is."""
     before = (done / "last.pt").read_bytes()
     set_, run, new = str(data), str(done), str(tmp_path / "new")
+    fewer = tmp_path / "fewer.csv"
+    write_manifest(fewer, read_manifest(data / "manifest.csv")[:-1])
     for arguments, code, words in (
         ([set_], 64, "Name a folder for the run with --out"),
         ([set_, "--out", run], 64, "last.pt is there already: go on with --resume, or name another --out"),
         ([set_, "--out", run, "--resume", "--batch", "8"], 64, "--batch cannot change while a run goes on"),
         ([set_, "--out", run, "--resume", "--recipe", "lite"], 64, "leave --recipe out"),
+        ([str(fewer), "--out", run, "--resume"], 64, f"is not what {run} began with"),
         ([set_, "--out", new, "--resume"], 66, "last.pt cannot be read: No such file"),
         ([set_, "--out", new, "--network", "vgg"], 65, "network must be one of lite, lite-plain, u2netp"),
         ([set_, "--out", new, "--recipe", "heavy"], 66, "there is no recipe heavy"),

@@ -36,6 +36,7 @@ SAVED = Checkpoint(
     best=0.75,
     waited=2,
     losses=(1.5, 3),
+    data="c0ffee",
 )
 VERDICT = Verdict(iou=0.5, mae=0.25, by_source={"cats": 0.25, "dogs": 0.75})
 

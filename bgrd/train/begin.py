@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -58,7 +59,11 @@ def _drawing(entries: tuple[Entry, ...], options: Options) -> Callable[[int], Sa
 
 
 def _entries(data: Path) -> tuple[Entry, ...]:
-    return read_manifest(data / "manifest.csv" if data.is_dir() else data)
+    return read_manifest(_manifest(data))
+
+
+def _manifest(data: Path) -> Path:
+    return data / "manifest.csv" if data.is_dir() else data
 
 
 def begin(wish: Wish, progress: Progress) -> Fit:
@@ -68,6 +73,9 @@ def begin(wish: Wish, progress: Progress) -> Fit:
         checkpoint = load_checkpoint(last)
         options = options_of(checkpoint, last, wish.given)
         fit = _fit(wish, options, progress)
+        if checkpoint.data not in {"", fit.data}:
+            message = f"{wish.data} is not what {wish.out} began with; begin another run with --init {last}"
+            raise UsageError(message)
         with _fitting(last, options.network):
             fit.resume(checkpoint)
         return fit
@@ -91,7 +99,9 @@ def begin(wish: Wish, progress: Progress) -> Fit:
 def _fit(wish: Wish, options: Options, progress: Progress) -> Fit:
     entries = _entries(wish.data)
     held = held_back(entries, side=max(options.side), most=options.validate_most)
-    return Fit(options, draw=_drawing(entries, options), held=held, out=wish.out, progress=progress)
+    data = hashlib.sha256(_manifest(wish.data).read_bytes()).hexdigest()
+    draw = _drawing(entries, options)
+    return Fit(options, draw=draw, held=held, out=wish.out, progress=progress, data=data)
 
 
 @contextmanager

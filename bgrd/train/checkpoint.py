@@ -27,7 +27,7 @@ class Checkpoint:
 
     `average` is what is judged and exported; `weights` is what learning goes on with. `best` is the best validation IoU
     so far (-1: none yet), `waited` the validations since, `losses` sum and number of the losses not logged yet.
-    `options` are those of the run, as `options.parse` reads them.
+    `options` are those of the run, as `options.parse` reads them; `data` is the SHA-256 of its manifest, "" unknown.
     """
 
     network: str
@@ -42,6 +42,7 @@ class Checkpoint:
     best: float
     waited: int
     losses: tuple[float, int]
+    data: str = ""
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:

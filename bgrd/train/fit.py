@@ -55,8 +55,12 @@ class Fit:
         held: Sequence[Held],
         out: Path,
         progress: Progress,
+        data: str = "",
     ) -> None:
-        """Make a run at its beginning. Raises UsageError where this machine lacks what it asks for."""
+        """Make a run at its beginning; `data` is what its checkpoints call the pictures.
+
+        Raises UsageError where this machine lacks what it asks for.
+        """
         check_device(options)
         # As many as processors, whatever the workers take: a sample takes a third of the time that a step does.
         self._threads = options.threads or len(os.sched_getaffinity(0))
@@ -66,6 +70,7 @@ class Fit:
         self.learner = Learner(options, threads=self._threads)
         self.place = _Place()
         self._draw, self._held, self._out, self._progress = draw, held, out, progress
+        self.data = data
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Go on where a checkpoint was made."""
@@ -206,6 +211,7 @@ class Fit:
             best=place.best,
             waited=place.waited,
             losses=place.losses,
+            data=self.data,
         )
 
     def _done(self) -> float:

@@ -73,6 +73,7 @@ def from_checkpoint(path: Path, spec: Callable[[ModelSpec], ModelSpec]) -> Origi
         "samples": checkpoint.samples,
         "recipe": checkpoint.options,
         "checkpoint_sha256": _digest(path),
+        "manifest_sha256": checkpoint.data,
         **_versions("torch"),
     }
     return Origin(network=network.eval(), spec=spec(plain), provenance=provenance)
