@@ -39,7 +39,7 @@ train.sampler
 train.scenes.drawings
 train.scenes.creatures | train.scenes.screens | train.scenes.thin | train.scenes.vehicles | train.scenes.vessels
 train.scenes.cards | train.scenes.cutouts | train.scenes.figures | train.scenes.flutter | train.scenes.pairs
-train.scenes.shapes | train.scenes.solids
+train.scenes.portraits | train.scenes.shapes | train.scenes.solids
 train.scenes.placing | train.scenes.subjects
 train.scenes.grounds | train.scenes.parts | train.scenes.rays
 train.augment | train.scenes.materials

@@ -31,13 +31,13 @@ def disc(width: int, height: int) -> NDArray[np.uint8]:
 
 
 def stock(*, sizes: tuple[tuple[int, int], ...] = ((48, 64), (20, 16))) -> Stock:
-    """Give a small stock: for each size a pair, a cut-out and a background of noise."""
+    """Give a small stock: for each size a pair, a cut-out and a background of noise; who comes first is a person."""
     rng = np.random.default_rng(7)
     pairs, cutouts, backgrounds = [], [], []
     for number, (width, height) in enumerate(sizes):
         pixels = rng.integers(0, 256, (height, width, 3), np.uint8)
         mask = disc(width, height)
-        about = {"source": f"source{number}", "category": "things"}
+        about = {"source": f"source{number}", "category": "things" if number else "people"}
         pairs.append(Item(name="pair", image=packed(pixels, ".jpg"), mask=packed(mask, ".png"), **about))
         whole = packed(np.dstack([pixels, mask]), ".png")
         cutouts.append(Item(name="cutout", image=whole, mask=None, **about))

@@ -20,6 +20,7 @@ from bgrd.train.scenes import (
     figures,
     flutter,
     pairs,
+    portraits,
     screens,
     shapes,
     solids,
@@ -52,6 +53,7 @@ class Kind:
 KINDS: tuple[Kind, ...] = (
     Kind(name="pairs", share=30, draw=pairs.draw, needs=("pairs",)),
     Kind(name="regrounded", share=15, draw=cutouts.draw_pairs, needs=("pairs",)),
+    Kind(name="portraits", share=8, draw=portraits.draw, needs=("people",)),
     Kind(name="cutouts", share=16, draw=cutouts.draw, needs=("cutouts",)),
     Kind(name="small", share=4, draw=cutouts.small, needs=("cutouts",)),
     Kind(name="shapes", share=7, draw=shapes.draw),

@@ -6,7 +6,7 @@ Cut-outs and backgrounds are few and used again and again: their pixels are kept
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +40,7 @@ class Stock:
         self, *, pairs: Iterable[Item] = (), cutouts: Iterable[Item] = (), backgrounds: Iterable[Item] = ()
     ) -> None:
         self.pairs = _by_source(pairs)
+        self.people = _people(self.pairs)
         self.cutouts = _by_source(cutouts)
         self.backgrounds = _by_source(backgrounds)
         self._kept: dict[int, tuple[Item, Bytes]] = {}
@@ -91,6 +92,12 @@ class Stock:
             pixels.setflags(write=False)
             self._kept[id(item)] = item, pixels
         return pixels
+
+
+def _people(pairs: Mapping[str, tuple[Item, ...]]) -> dict[str, tuple[Item, ...]]:
+    """Give those of the category `people`, by source."""
+    found = {source: tuple(item for item in items if item.category == "people") for source, items in pairs.items()}
+    return {source: items for source, items in found.items() if items}
 
 
 def _by_source(items: Iterable[Item]) -> dict[str, tuple[Item, ...]]:

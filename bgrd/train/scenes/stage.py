@@ -46,7 +46,7 @@ class Stage:
         return float(np.exp(self.rng.uniform(np.log(low), np.log(high))))
 
     def one_of(self, kind: str) -> Item:
-        """Pick a picture of the stock's `pairs`, `cutouts` or `backgrounds`; raises TrainingError where it has none.
+        """Pick one of the stock's `pairs`, `people`, `cutouts`, `backgrounds`; TrainingError where it has none.
 
         A source counts as the square root of what it holds, from 1,200 pictures on as that: a large one is met more
         often than a small one, but does not drown it.

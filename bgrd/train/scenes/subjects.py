@@ -12,7 +12,7 @@ from bgrd.train.scenes.layers import Layer
 from bgrd.train.scenes.stage import Stage, as_floats
 from bgrd.train.scenes.textures import noise, surface
 
-__all__ = ["cutout", "kept"]
+__all__ = ["cutout", "kept", "lifted"]
 
 
 def cutout(stage: Stage, *, low: float, high: float) -> Layer:
@@ -32,7 +32,11 @@ def kept(stage: Stage, *, low: float, high: float) -> Layer:
     """Give the subject of a pair as a layer: its mask's edge made soft, its rim freed of the old ground's colour."""
     item = stage.one_of("pairs")
     image, mask = stage.stock.pair(item)
-    matrix = _seat(stage, mask, low=low, high=high, name=item.name)
+    return lifted(stage, image, mask, _seat(stage, mask, low=low, high=high, name=item.name))
+
+
+def lifted(stage: Stage, image: Bytes, mask: Bytes, matrix: NDArray[np.float64]) -> Layer:
+    """Give the subject of a picture as a layer, moved into the frame by a matrix; seldom in other colours."""
     size = (stage.side, stage.side)
     picture = as_floats(np.asarray(warp(image, matrix, side=size, mirror=True)))
     alpha = as_floats(np.asarray(warp(mask, matrix, side=size)))
