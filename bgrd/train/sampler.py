@@ -51,7 +51,7 @@ class Kind:
 
 
 KINDS: tuple[Kind, ...] = (
-    Kind(name="pairs", share=30, draw=pairs.draw, needs=("pairs",)),
+    Kind(name="pairs", share=40, draw=pairs.draw, needs=("pairs",)),
     Kind(name="regrounded", share=15, draw=cutouts.draw_pairs, needs=("pairs",)),
     Kind(name="portraits", share=8, draw=portraits.draw, needs=("people",)),
     Kind(name="cutouts", share=16, draw=cutouts.draw, needs=("cutouts",)),

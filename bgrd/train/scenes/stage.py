@@ -13,7 +13,7 @@ from bgrd.train.stock import Item, Stock
 
 __all__ = ["Scene", "Stage", "as_bytes", "as_floats"]
 
-_MOST = 1200
+_MOST = 2_500
 """From here on a source's size no longer counts."""
 
 
@@ -48,7 +48,7 @@ class Stage:
     def one_of(self, kind: str) -> Item:
         """Pick one of the stock's `pairs`, `people`, `cutouts`, `backgrounds`; TrainingError where it has none.
 
-        A source counts as the square root of what it holds, from 1,200 pictures on as that: a large one is met more
+        A source counts as the square root of what it holds, from 2,500 pictures on as that: a large one is met more
         often than a small one, but does not drown it.
         """
         sources: dict[str, tuple[Item, ...]] = getattr(self.stock, kind)
