@@ -16,8 +16,10 @@ from PIL import Image, ImageChops
 
 from bgrd.cli import train
 from bgrd.cli.main import main, parser
+from bgrd.lock import hold
 from bgrd.train.manifest import read_manifest
 from bgrd.train.sources import read_table
+from tests.houses.commands import of_daemon
 from tests.pictures.scenes import phone_photo
 from tests.pictures.sets import cutout, disc, pairs, photo, write, zipped
 
@@ -133,6 +135,24 @@ def test_what_cannot_be_done_is_a_sentence(
     assert said.err.startswith("bgrd: ")
     assert told in said.err
     assert said.err.count("\n") == 1
+    assert not (home / "x").exists()
+
+
+@pytest.mark.parametrize(("version", "whose"), [("0.0.9", "bgrd 0.0.9"), ("", "the bgrd that runs")])
+def test_another_version_s_journal_is_left_alone(
+    home: Path, capsys: pytest.CaptureFixture[str], version: str, whose: str
+) -> None:
+    """Opening would bring it to our version under the daemon that works with it: corrections wait until it ended."""
+    state = home / ".local/state/bgrd"
+    write(state, {"journal.db": b"of another version"})
+    if version:
+        of_daemon(state, version=version)
+    with hold(state):
+        prepared("--corrections default --out x", code=75)
+    said = capsys.readouterr().err
+    assert said.startswith(f"bgrd: --corrections: the journal is left to {whose}, this is bgrd ")
+    assert said.endswith("; stop that one first, or start it anew\n")
+    assert (state / "journal.db").read_bytes() == b"of another version"
     assert not (home / "x").exists()
 
 

@@ -11,10 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bgrd.errors import UsageError
+from bgrd.errors import BusyError, UsageError
 from bgrd.escape import line, visible
 
 if TYPE_CHECKING:
+    from bgrd.journal.journal import Journal
     from bgrd.train.entry import Kind
     from bgrd.train.prepare import Plan, Summary
     from bgrd.train.sources import Source
@@ -153,15 +154,12 @@ def _with_corrections(options: argparse.Namespace, plan: Plan, stack: ExitStack)
     if not options.corrections:
         return plan
     from bgrd.config.load import folders, load  # noqa: PLC0415 - as above
-    from bgrd.journal.journal import open_journal  # noqa: PLC0415
     from bgrd.train.corrections import corrected, own_origin, source_of  # noqa: PLC0415
     from bgrd.train.sources import NO_LICENCE  # noqa: PLC0415
 
     settings = load(options.config, any_model=True)
     known = {folder.name: folder for folder in folders(settings, any_model=True)}
-    journal = None
-    if (settings.state_directory / "journal.db").exists():  # a question makes no journal where there was none
-        journal = stack.enter_context(closing(open_journal(settings.state_directory)))
+    journal = _journal(settings.state_directory, stack)
     for name in dict.fromkeys(options.corrections):
         if name not in known:
             message = f"--corrections: no folder is called {name}; configured are {', '.join(known)}"
@@ -173,6 +171,21 @@ def _with_corrections(options: argparse.Namespace, plan: Plan, stack: ExitStack)
         found, refused = corrected(known[name], source, plan.options, origin, stack)
         plan = replace(plan, candidates=(*plan.candidates, *found), rejected=(*plan.rejected, *refused))
     return plan
+
+
+def _journal(state_directory: Path, stack: ExitStack) -> Journal | None:
+    """Open the journal, where there is one: a question makes none. Raises BusyError, StateError."""
+    from bgrd.journal.journal import open_journal  # noqa: PLC0415 - as above
+    from bgrd.lock import holder  # noqa: PLC0415
+    from bgrd.telemetry import status  # noqa: PLC0415
+
+    if not (state_directory / "journal.db").exists():
+        return None
+    held = holder(state_directory)
+    if held is not None and (reason := status.left_to(status.said(state_directory, pid=held.pid))):
+        message = f"--corrections: {reason}; stop that one first, or start it anew"
+        raise BusyError(message)
+    return stack.enter_context(closing(open_journal(state_directory)))
 
 
 def _share(text: str) -> float:
