@@ -114,7 +114,7 @@ def run(options: argparse.Namespace) -> int:
         summary = prepare(
             plan, options.out, progress=lambda done, total: progress.update(bar, completed=done, total=total)
         )
-    _tell(summary, options.out)
+    _tell(summary, options.out, judged=options.split == "train")
     return os.EX_OK
 
 
@@ -214,8 +214,8 @@ def _text(text: str) -> str:
     raise argparse.ArgumentTypeError(message)
 
 
-def _tell(summary: Summary, out: Path) -> None:
-    """Say what was taken of each source, and what was not and why."""
+def _tell(summary: Summary, out: Path, *, judged: bool) -> None:
+    """Say what was taken of each source, and what was not and why; `judged`: it needs pairs that runs are judged by."""
     taken = Counter((entry.source, entry.kind, entry.split) for entry in summary.entries)
     refused = Counter(one.source for one in summary.rejected)
     for source in dict.fromkeys([*(entry.source for entry in summary.entries), *refused]):
@@ -230,4 +230,6 @@ def _tell(summary: Summary, out: Path) -> None:
         print(f"left out, {count}: {line(reason)}")
     if summary.turned:
         print(f"reversed and turned round, {summary.turned}: masks")
+    if judged and not any((entry.kind, entry.split) == ("pair", "validation") for entry in summary.entries):
+        print("no pair is held back, and `bgrd train fit` needs some: take more pairs, or a larger --validation as 0.3")
     print(f"{len(summary.entries)} pictures in {line(str(out))}; {len(summary.rejected)} left out, see rejected.csv")
