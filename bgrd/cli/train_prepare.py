@@ -37,6 +37,12 @@ def add(subparsers: Any) -> None:
         "prepare", help="put a data set together and check it", description=_DESCRIPTION, allow_abbrev=False
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the data set, a folder that is made")
+    _add_what(parser)
+    _add_how(parser)
+
+
+def _add_what(parser: argparse.ArgumentParser) -> None:
+    """Add what goes into a data set."""
     what = parser.add_argument_group(
         "what goes into it", "All but --data, --licence and --category may be given several times."
     )
@@ -73,6 +79,10 @@ def add(subparsers: Any) -> None:
     )
     what.add_argument("--licence", type=_text, metavar="TEXT", help="of what is named here and not in a table")
     what.add_argument("--category", type=_text, metavar="TEXT", help="likewise")
+
+
+def _add_how(parser: argparse.ArgumentParser) -> None:
+    """Add how it is made."""
     how = parser.add_argument_group("how")
     how.add_argument("--side", type=_side, default=320, metavar="PIXELS", help="longest side (default: 320)")
     how.add_argument("--validation", type=_share, default=0.1, metavar="SHARE", help="held back (default: 0.1)")
