@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -96,6 +98,11 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
+def manifest_sum(dataset: Path) -> str:
+    """Give what a run on a data set writes into its checkpoints."""
+    return hashlib.sha256((dataset / "manifest.csv").read_bytes()).hexdigest()
+
+
 def provenance(path: Path) -> dict[str, Any]:
     """Give what a file says of where it comes from."""
     texts = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
@@ -130,6 +137,34 @@ def test_what_is_fed_can_be_said(run_pt: Path, tmp_path: Path, capsys: pytest.Ca
     assert (spec.name, spec.side, spec.fit, spec.version) == ("other", 128, "short_side", 3)
     told = capsys.readouterr().out
     assert all(word in told for word in ("--data DATASET", "--licence TEXT"))
+
+
+def test_only_what_it_learnt_from_is_written_into_it(dataset: Path, tmp_path: Path) -> None:
+    """One of the data sets named has to be the checkpoint's own, by its manifest; others may stand beside it.
+
+    A checkpoint that does not say what it learnt from, as older ones, is believed.
+    """
+    other = tmp_path / "other"
+    other.mkdir()
+    shutil.copy(dataset / "0.png", other)
+    entry = Entry(
+        kind="background",
+        image=other / "0.png",
+        mask=None,
+        category="noise",
+        source="first",
+        licence="CC0-1.0",
+        split="train",
+    )
+    write_manifest(other / "manifest.csv", [entry])
+    out, run_pt = tmp_path / "mine.onnx", checkpoint(tmp_path / "known.pt", data=manifest_sum(dataset))
+    with pytest.raises(UsageError, match=f"--data {other}: the checkpoint learnt from another data set"):
+        export(run_pt, "--out", out, "--data", other)
+    assert not out.exists()
+    export(run_pt, "--out", out, "--data", other, "--data", dataset)
+    assert [each["source"] for each in provenance(out)["data"]] == ["first", "theirs", "ours"]
+    export(checkpoint(tmp_path / "older.pt"), "--out", out, "--data", other)
+    assert [each["source"] for each in provenance(out)["data"]] == ["first"]
 
 
 @pytest.mark.parametrize("extra", [[], ["--float-ends"], ["--method", "percentile"]])

@@ -16,8 +16,10 @@ from PIL import Image, ImageChops
 
 from bgrd.cli import train
 from bgrd.cli.main import main, parser
+from bgrd.lock import hold
 from bgrd.train.manifest import read_manifest
 from bgrd.train.sources import read_table
+from tests.houses.commands import of_daemon
 from tests.pictures.scenes import phone_photo
 from tests.pictures.sets import cutout, disc, pairs, photo, write, zipped
 
@@ -47,8 +49,7 @@ def test_every_command_of_the_guide_is_one() -> None:
     commands = [shlex.split(line.partition("#")[0]) for line in lines if line.startswith("bgrd")]
     assert commands
     for _program, *arguments in commands:
-        if arguments[:1] != ["train"] or arguments[1] in train._ACTIONS:
-            parser(flags="once" in arguments).parse_args(arguments)
+        parser(flags="once" in arguments).parse_args(arguments)
 
 
 def test_the_table_of_the_guide_is_one(tmp_path: Path) -> None:
@@ -88,6 +89,7 @@ def test_everything_may_be_named(home: Path, capsys: pytest.CaptureFixture[str])
         "rooms: 1 background for train",
         "left out, 1: has no mask",
         "left out, 1: has no transparency",
+        "no pair is held back, and `bgrd train fit` needs some: take more pairs, or a larger --validation as 0.3",
         "6 pictures in set; 2 left out, see rejected.csv",
     ]
 
@@ -103,7 +105,9 @@ def test_how_it_is_made_may_be_said(home: Path, capsys: pytest.CaptureFixture[st
     for entry in entries:
         with Image.open(entry.image) as image:
             assert image.size == (40, 30)
-    assert "reversed and turned round, 1: masks" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "reversed and turned round, 1: masks" in said
+    assert "is held back" not in said, "neither of a set for judging nor of one that has a pair for it"
 
 
 @pytest.mark.parametrize(
@@ -133,6 +137,24 @@ def test_what_cannot_be_done_is_a_sentence(
     assert said.err.startswith("bgrd: ")
     assert told in said.err
     assert said.err.count("\n") == 1
+    assert not (home / "x").exists()
+
+
+@pytest.mark.parametrize(("version", "whose"), [("0.0.9", "bgrd 0.0.9"), ("", "the bgrd that runs")])
+def test_another_version_s_journal_is_left_alone(
+    home: Path, capsys: pytest.CaptureFixture[str], version: str, whose: str
+) -> None:
+    """Opening would bring it to our version under the daemon that works with it: corrections wait until it ended."""
+    state = home / ".local/state/bgrd"
+    write(state, {"journal.db": b"of another version"})
+    if version:
+        of_daemon(state, version=version)
+    with hold(state):
+        prepared("--corrections default --out x", code=75)
+    said = capsys.readouterr().err
+    assert said.startswith(f"bgrd: --corrections: the journal is left to {whose}, this is bgrd ")
+    assert said.endswith("; stop that one first, or start it anew\n")
+    assert (state / "journal.db").read_bytes() == b"of another version"
     assert not (home / "x").exists()
 
 

@@ -163,12 +163,16 @@ def test_strips_of_long_names_are_written(dataset: Path, red: Path, tmp_path: Pa
     assert len(list((tmp_path / "sides").iterdir())) == 3
 
 
-def test_a_foreign_file_is_fed_as_it_is_told(dataset: Path, tmp_path: Path) -> None:
-    """A file that says nothing of itself takes the numbers of a catalogue's row: (x - 128) / 256 with this one's."""
+def test_a_foreign_file_is_fed_as_it_is_told(dataset: Path, red: Path, tmp_path: Path) -> None:
+    """A file that says nothing of itself takes the numbers of a catalogue's row: (x - 128) / 256 with this one's.
+
+    Also beside one that says it itself.
+    """
     path = tmp_path / "foreign.onnx"
     path.write_bytes(model(activation=None, weights=((1.0, 0.0, 0.0),), bias=(0.5,)))
     assert evaluate(path, dataset, "--like", "isnet-imgly", "--json", tmp_path / "told.json") == 0
     assert told(tmp_path / "told.json")["source", "hard"]["iou"]["value"] == pytest.approx(0.65)
+    assert evaluate(red, dataset, "--against", path, "--like", "isnet-imgly") == 0
     # With modnet's numbers red comes to -0.5 .. 1.5.
     with pytest.raises(ModelFileError, match="expected values from 0 to 1"):
         evaluate(path, dataset, "--like", "modnet")
@@ -187,17 +191,19 @@ def test_a_model_of_the_configuration_is_known_by_its_name(dataset: Path, red: P
     ("arguments", "error", "words"),
     [
         (["{red}", "{data}", "--split", "validation"], TrainingError, "it has 3 in test, 1 in train"),
-        (["{red}", "{data}", "--most", "0"], UsageError, "at least 1"),
         (["{red}", "{data}/nowhere"], NoInputError, "manifest.csv cannot be read"),
         (["{data}/none.onnx", "{data}"], NoInputError, "none.onnx cannot be read"),
         (["{data}/manifest.csv", "{data}"], ModelFileError, "no ONNX model"),
         (["{bare}", "{data}"], UsageError, "does not say itself how it is fed"),
         (["{bare}", "{data}", "--like", "bgrd-lite"], UsageError, "does not say how such a model is fed"),
+        (["{red}", "{data}", "--like", "u2net"], UsageError, "--like u2net changes nothing"),
+        (["bgrd-lite", "{data}", "--against", "{red}", "--like", "u2net"], UsageError, "--like u2net changes nothing"),
         (["u2net", "{data}"], NoInputError, "bgrd models pull u2net"),
         (["nobody", "{data}"], NoInputError, "no model named nobody"),
         (["{red}", "{data}", "--json", "{data}"], CannotCreateError, "cannot be written"),
         (["{red}", "{data}", "--sheet", "{data}/no/where.png"], CannotCreateError, "cannot be written"),
         (["{red}", "{data}", "--sides", "{red}"], CannotCreateError, "cannot be written"),
+        (["{red}", "{data}", "--sides", "{data}"], CannotCreateError, "data has something in it.*: name a new folder"),
     ],
 )
 def test_what_cannot_be_is_told(
@@ -208,6 +214,19 @@ def test_what_cannot_be_is_told(
     bare.write_bytes(model())
     with pytest.raises(error, match=words):
         evaluate(*(each.format(red=red, data=dataset, bare=bare) for each in arguments))
+
+
+@pytest.mark.parametrize("line", ["--seed -1", "--seed x", "--most 0", "--most -3", "--most 1.5"])
+def test_numbers_that_cannot_be_are_refused(
+    dataset: Path, red: Path, capsys: pytest.CaptureFixture[str], line: str
+) -> None:
+    """By the parser, before anything is judged."""
+    with pytest.raises(SystemExit):
+        evaluate(red, dataset, *line.split())
+    flag, value = line.split()
+    least = {"--seed": 0, "--most": 1}[flag]
+    said = capsys.readouterr().err
+    assert f"argument {flag}: must be a whole number of at least {least}, is '{value}'" in said
 
 
 def test_damage_names_its_file(dataset: Path, red: Path) -> None:

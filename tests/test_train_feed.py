@@ -180,7 +180,7 @@ def test_no_source_drowns_the_others(tmp_path: Path) -> None:
 
 def test_nothing_held_back(tmp_path: Path) -> None:
     """A data set without pairs for validation is refused: nobody could tell when to stop."""
-    with pytest.raises(TrainingError, match="no pair for validation"):
+    with pytest.raises(TrainingError, match=r"no pair for validation: hold some back with .*--validation"):
         held_back([pair(tmp_path, 1, split="train")], side=32, most=9)
 
 

@@ -41,7 +41,7 @@ def manifest(folder: Path, text: str) -> Path:
 @st.composite
 def drawn(draw: st.DrawFn) -> tuple[bytes, str, str, str, str, str]:
     """Draw a name and the texts of an entry."""
-    kind, split = draw(st.sampled_from(KINDS)), draw(st.sampled_from(SPLITS))
+    kind, split = draw(st.sampled_from([*KINDS])), draw(st.sampled_from([*SPLITS]))
     return draw(NAMES), kind, draw(TEXTS), draw(TEXTS), draw(TEXTS), split
 
 

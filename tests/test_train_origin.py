@@ -11,10 +11,13 @@ import json
 import sys
 from collections import OrderedDict
 from collections.abc import Iterator
+from email.message import Message
+from http.client import IncompleteRead
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.error import HTTPError, URLError
 
 import onnx
 import pytest
@@ -23,7 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bgrd.cli.train_export import add, run
-from bgrd.errors import TrainingError, UsageError
+from bgrd.errors import FetchError, TrainingError, UsageError
 from bgrd.models.add import add as install
 from bgrd.models.catalogue import ROWS
 from bgrd.models.session import Session
@@ -141,6 +144,31 @@ def test_a_torchvision_that_is_missing_or_does_not_fit_is_told(monkeypatch: pyte
     monkeypatch.setattr(origin, "import_module", refuse(RuntimeError("operator torchvision::nms does not exist")))
     with pytest.raises(UsageError, match=r"does not fit this torch \(operator torchvision::nms"):
         from_torchvision("fcn_resnet50", None, lambda spec: spec)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (URLError(OSError(-2, "Name or service not known")), "Name or service not known"),
+        (HTTPError("https://here", 404, "Not Found", Message(), None), "Not Found"),
+        (RuntimeError('invalid hash value (expected "586e9e4e",\n got "0")'), 'invalid hash value .*, got "0"'),
+        (IncompleteRead(b"half"), "IncompleteRead"),
+        (EOFError(), "EOFError"),
+    ],
+)
+def test_weights_that_cannot_be_fetched_are_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: Exception, reason: str
+) -> None:
+    """Without network, or with a download that broke off: one sentence that says why, and what serves instead."""
+
+    def offline(name: str, *, weights: str) -> nn.Module:
+        assert (name, weights) == ("fcn_resnet50", "DEFAULT")
+        raise error
+
+    monkeypatch.setitem(sys.modules, "torchvision.models", SimpleNamespace(get_model=offline))
+    with pytest.raises(FetchError, match=f"weights of fcn_resnet50 .*{reason}.*: name a file you have with --weights"):
+        export("fcn_resnet50", "--out", tmp_path / "fcn.onnx")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.long

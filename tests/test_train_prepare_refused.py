@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar, Self
 
 import pytest
 from PIL import Image, ImageChops
 
 from bgrd.errors import CannotCreateError, TrainingError, UsageError
+from bgrd.train import prepare as preparing
+from bgrd.train.alike import near
+from bgrd.train.candidates import Candidate
 from bgrd.train.prepare import Plan, prepare
 from bgrd.train.shrink import Options
 from bgrd.train.sources import Source
@@ -70,6 +74,54 @@ def test_near_duplicates_go_within_and_across_sources(tmp_path: Path) -> None:
         ("second", "images/c.jpg", "is nearly the same as another that was taken: images/002.jpg of first"),
     ]
     assert set(contents(out / "masks")) == {"first/001.png", "first/002.png", "second/a.png"}
+
+
+class Pair(tuple[int, int]):
+    """A pair that is counted while it is there."""
+
+    __slots__ = ()
+    there: ClassVar[int] = 0
+    most: ClassVar[int] = 0
+
+    def __new__(cls, pair: tuple[int, int]) -> Self:
+        """Count it."""
+        Pair.there += 1
+        Pair.most = max(Pair.most, Pair.there)
+        return super().__new__(cls, pair)
+
+    def __del__(self) -> None:
+        Pair.there -= 1
+
+
+def test_many_near_duplicates_take_no_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pairs of pictures that are alike are looked at and never kept, beside another set too."""
+    monkeypatch.setattr(preparing, "near", lambda hashes, bits: map(Pair, near(hashes, bits)))
+    files = {name: picture for seed in range(20) for name, picture in pairs(seed).items()}
+    files |= {name: photo(0) for name in files if name.startswith("images")}
+    again = source(write(tmp_path / "set", files))
+    assert [entry.image.name for entry in made(plan(again), tmp_path / "out").entries] == ["000.jpg"]
+    apart = plan(again, apart=(tmp_path / "out" / "manifest.csv",))
+    with pytest.raises(TrainingError, match="and 17 more"):
+        made(apart, tmp_path / "none")
+    assert (Pair.there, Pair.most <= 3) == (0, True)
+
+
+def test_a_correction_wins_over_an_older_mask(tmp_path: Path) -> None:
+    """Of a photo that is among the sources too the mask is taken that the user corrected."""
+    again = source(write(tmp_path / "again", pairs(1, 2)))
+    mine = source(write(tmp_path / "mine", {"1.jpg": photo(1), "1.png": disc(share=0.8)}), name="corrections of mine")
+    correction = Candidate(
+        source=mine,
+        name="1.png",
+        image=(tmp_path / "mine" / "1.jpg").read_bytes,
+        mask=(tmp_path / "mine" / "1.png").read_bytes,
+        options=Options(side=32),
+    )
+    summary = made(plan(again, candidates=(correction,)), tmp_path / "out")
+    assert [(entry.source, entry.image.stem) for entry in summary.entries] == [(mine.name, "1"), ("again", "002")]
+    assert rejected(tmp_path / "out") == [
+        ("again", "images/001.jpg", "is nearly the same as another that was taken: 1.png of corrections of mine"),
+    ]
 
 
 def test_a_background_that_is_a_photo_is_left_out(tmp_path: Path) -> None:

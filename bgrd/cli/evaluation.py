@@ -40,8 +40,8 @@ def command(options: argparse.Namespace) -> int:
     settings = load(options.config, any_model=True)
     entries = _chosen(options)
     _prepare_outputs(options)
-    judge = _judge(_model(options.model, options.like, settings))
-    other = _judge(_model(options.against, options.like, settings)) if options.against else None
+    judge, *others = [_judge(choice) for choice in _models(options, settings)]
+    other = others[0] if others else None
     found = _judged(judge, entries, options, sides=options.sides)
     found_of_other = _judged(other, entries, options, sides=None) if other else []
     groups = rows(found, seed=options.seed)
@@ -62,20 +62,31 @@ def command(options: argparse.Namespace) -> int:
 
 
 def _chosen(options: argparse.Namespace) -> list[Entry]:
-    """Give the pairs that are judged. Raises TrainingError, NoInputError, UsageError."""
+    """Give the pairs that are judged. Raises TrainingError, NoInputError."""
     pairs = pairs_of(read_manifest(options.dataset / "manifest.csv"), options.split, where=options.dataset)
-    if options.most is None:
-        return pairs
-    if options.most < 1:
-        message = f"--most {options.most}: must be at least 1"
+    return pairs if options.most is None else sampled(pairs, options.most, seed=options.seed)
+
+
+def _models(options: argparse.Namespace, settings: Settings) -> list[ModelChoice]:
+    """Give the model, and the one it is held against. Raises NoInputError, ModelFileError, UsageError."""
+    names = [name for name in (options.model, options.against) if name]
+    found = [_model(name, options.like, settings) for name in names]
+    fed = [choice for name, choice in zip(names, found, strict=True) if not _is_name(name) and choice.spec]
+    if options.like is not None and not fed:
+        message = f"--like {options.like} changes nothing: it is for a file that does not say itself how it is fed"
         raise UsageError(message)
-    return sampled(pairs, options.most, seed=options.seed)
+    return found
+
+
+def _is_name(text: str) -> bool:
+    path = Path(text)
+    return path.suffix != ".onnx" and len(path.parts) == 1
 
 
 def _model(name: str, like: str | None, settings: Settings) -> ModelChoice:
     """Give a model by its file or its name. Raises NoInputError, ModelFileError, UsageError."""
     path = Path(name)
-    if path.suffix != ".onnx" and len(path.parts) == 1:
+    if _is_name(name):
         try:
             return find(name, custom=custom_models(settings), directory=settings.models_directory)
         except ModelFault as fault:
@@ -170,6 +181,10 @@ def _prepare_outputs(options: argparse.Namespace) -> None:
     if options.sides is not None:
         with _written(options.sides):
             options.sides.mkdir(parents=True, exist_ok=True)
+            full = any(options.sides.iterdir())
+        if full:
+            message = f"{options.sides} has something in it, and strips of two models must not mix: name a new folder"
+            raise CannotCreateError(message)
 
 
 @contextmanager

@@ -29,7 +29,8 @@ def command(options: argparse.Namespace) -> int:
     """Export and tell; gives 0. Raises BgrdError."""
     _check_options(options)
     origin = _origin(options)
-    provenance = {**origin.provenance, "data": sources_of(options.data)}
+    learnt = sources_of(options.data, manifest=origin.provenance.get("manifest_sha256", ""))
+    provenance = {**origin.provenance, "data": learnt}
     data = described(graph_of(origin.network, origin.spec), origin.spec, provenance)
     checked = check(data, origin.network, origin.spec, inputs_for(origin.spec))
     shapes = ", ".join("x".join(map(str, (shape[0], *shape[2:]))) for shape in checked.shapes)

@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bgrd import __version__
 from bgrd.config.load import folders, load
 from bgrd.config.settings import Settings
 from bgrd.errors import StateError
@@ -92,16 +91,11 @@ def _facts(settings: Settings) -> dict[str, Any]:
 def _journal(
     settings: Settings, live: dict[str, Any], *, running: bool
 ) -> tuple[dict[str, dict[str, int]] | None, list[Job], str]:
-    """Give counts and troubled jobs, or None, none, and why the journal could not be read.
-
-    Opening brings the journal to our version, so it is left alone while a bgrd of another version, or one that does
-    not say, works with it.
-    """
+    """Give counts and troubled jobs, or None, none, and why the journal could not be read."""
     if not (settings.state_directory / "journal.db").exists():
         return {}, [], ""
-    if running and live.get("version") != __version__:
-        whose = f"bgrd {live['version']}" if "version" in live else "the bgrd that runs"
-        return None, [], f"the journal is left to {whose}, this is bgrd {__version__}"
+    if running and (reason := status.left_to(live)):
+        return None, [], reason
     try:
         journal = open_journal(settings.state_directory)
     except StateError as error:

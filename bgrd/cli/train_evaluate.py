@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -30,11 +32,23 @@ def add(subparsers: Any) -> None:
     evaluate.add_argument(
         "--like", metavar="NAME", help="feed a file that does not say itself how as this model of the catalogue"
     )
-    evaluate.add_argument("--most", type=int, metavar="N", help="no more than N pictures of each source, drawn by seed")
-    evaluate.add_argument("--seed", type=int, default=1, metavar="N", help="of all that is drawn (default: 1)")
+    evaluate.add_argument(
+        "--most",
+        type=partial(_whole, least=1),
+        metavar="N",
+        help="no more than N pictures of each source, drawn by seed",
+    )
+    evaluate.add_argument(
+        "--seed", type=partial(_whole, least=0), default=1, metavar="N", help="of all that is drawn (default: 1)"
+    )
     evaluate.add_argument("--json", type=Path, metavar="FILE", help="write all figures, also those of each picture")
     evaluate.add_argument("--sheet", type=Path, metavar="FILE.png", help="draw the 24 worst pictures")
-    evaluate.add_argument("--sides", type=Path, metavar="DIR", help="write photo, truth, result, cut-out of each one")
+    evaluate.add_argument(
+        "--sides",
+        type=Path,
+        metavar="DIR",
+        help="write photo, truth, result, cut-out of each one; a new or empty folder",
+    )
     evaluate.add_argument("--no-progress", action="store_true", help="no progress bar, even on a terminal")
 
 
@@ -42,3 +56,12 @@ def run(options: argparse.Namespace) -> int:
     """Evaluate; gives the exit code. Raises BgrdError."""
     # numpy, onnxruntime and the measures' libraries take a second to load: `bgrd --help` does without.
     return int(import_module("bgrd.cli.evaluation").command(options))
+
+
+def _whole(text: str, *, least: int) -> int:
+    """Read a whole number that is not below the least."""
+    with suppress(ValueError):
+        if (number := int(text)) >= least:
+            return number
+    message = f"must be a whole number of at least {least}, is {text!r}"
+    raise argparse.ArgumentTypeError(message)

@@ -37,7 +37,8 @@ def add(subparsers: Any) -> None:
         action="append",
         default=[],
         metavar="DATASET",
-        help="what it learnt from: sources and licences are written into the file; may be given several times",
+        help="what it learnt from, which is checked: sources and licences are written into the file; may be given "
+        "several times",
     )
     small = parser.add_argument_group("as int8")
     small.add_argument("--int8", action="store_true", help="make an int8 file; needs --calibration")

@@ -11,10 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bgrd.errors import UsageError
+from bgrd.errors import BusyError, UsageError
 from bgrd.escape import line, visible
 
 if TYPE_CHECKING:
+    from bgrd.journal.journal import Journal
     from bgrd.train.entry import Kind
     from bgrd.train.prepare import Plan, Summary
     from bgrd.train.sources import Source
@@ -36,6 +37,12 @@ def add(subparsers: Any) -> None:
         "prepare", help="put a data set together and check it", description=_DESCRIPTION, allow_abbrev=False
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the data set, a folder that is made")
+    _add_what(parser)
+    _add_how(parser)
+
+
+def _add_what(parser: argparse.ArgumentParser) -> None:
+    """Add what goes into a data set."""
     what = parser.add_argument_group(
         "what goes into it", "All but --data, --licence and --category may be given several times."
     )
@@ -72,6 +79,10 @@ def add(subparsers: Any) -> None:
     )
     what.add_argument("--licence", type=_text, metavar="TEXT", help="of what is named here and not in a table")
     what.add_argument("--category", type=_text, metavar="TEXT", help="likewise")
+
+
+def _add_how(parser: argparse.ArgumentParser) -> None:
+    """Add how it is made."""
     how = parser.add_argument_group("how")
     how.add_argument("--side", type=_side, default=320, metavar="PIXELS", help="longest side (default: 320)")
     how.add_argument("--validation", type=_share, default=0.1, metavar="SHARE", help="held back (default: 0.1)")
@@ -113,7 +124,7 @@ def run(options: argparse.Namespace) -> int:
         summary = prepare(
             plan, options.out, progress=lambda done, total: progress.update(bar, completed=done, total=total)
         )
-    _tell(summary, options.out)
+    _tell(summary, options.out, judged=options.split == "train")
     return os.EX_OK
 
 
@@ -153,15 +164,12 @@ def _with_corrections(options: argparse.Namespace, plan: Plan, stack: ExitStack)
     if not options.corrections:
         return plan
     from bgrd.config.load import folders, load  # noqa: PLC0415 - as above
-    from bgrd.journal.journal import open_journal  # noqa: PLC0415
     from bgrd.train.corrections import corrected, own_origin, source_of  # noqa: PLC0415
     from bgrd.train.sources import NO_LICENCE  # noqa: PLC0415
 
     settings = load(options.config, any_model=True)
     known = {folder.name: folder for folder in folders(settings, any_model=True)}
-    journal = None
-    if (settings.state_directory / "journal.db").exists():  # a question makes no journal where there was none
-        journal = stack.enter_context(closing(open_journal(settings.state_directory)))
+    journal = _journal(settings.state_directory, stack)
     for name in dict.fromkeys(options.corrections):
         if name not in known:
             message = f"--corrections: no folder is called {name}; configured are {', '.join(known)}"
@@ -173,6 +181,21 @@ def _with_corrections(options: argparse.Namespace, plan: Plan, stack: ExitStack)
         found, refused = corrected(known[name], source, plan.options, origin, stack)
         plan = replace(plan, candidates=(*plan.candidates, *found), rejected=(*plan.rejected, *refused))
     return plan
+
+
+def _journal(state_directory: Path, stack: ExitStack) -> Journal | None:
+    """Open the journal, where there is one: a question makes none. Raises BusyError, StateError."""
+    from bgrd.journal.journal import open_journal  # noqa: PLC0415 - as above
+    from bgrd.lock import holder  # noqa: PLC0415
+    from bgrd.telemetry import status  # noqa: PLC0415
+
+    if not (state_directory / "journal.db").exists():
+        return None
+    held = holder(state_directory)
+    if held is not None and (reason := status.left_to(status.said(state_directory, pid=held.pid))):
+        message = f"--corrections: {reason}; stop that one first, or start it anew"
+        raise BusyError(message)
+    return stack.enter_context(closing(open_journal(state_directory)))
 
 
 def _share(text: str) -> float:
@@ -201,8 +224,8 @@ def _text(text: str) -> str:
     raise argparse.ArgumentTypeError(message)
 
 
-def _tell(summary: Summary, out: Path) -> None:
-    """Say what was taken of each source, and what was not and why."""
+def _tell(summary: Summary, out: Path, *, judged: bool) -> None:
+    """Say what was taken of each source, and what was not and why; `judged`: it needs pairs that runs are judged by."""
     taken = Counter((entry.source, entry.kind, entry.split) for entry in summary.entries)
     refused = Counter(one.source for one in summary.rejected)
     for source in dict.fromkeys([*(entry.source for entry in summary.entries), *refused]):
@@ -217,4 +240,6 @@ def _tell(summary: Summary, out: Path) -> None:
         print(f"left out, {count}: {line(reason)}")
     if summary.turned:
         print(f"reversed and turned round, {summary.turned}: masks")
+    if judged and not any((entry.kind, entry.split) == ("pair", "validation") for entry in summary.entries):
+        print("no pair is held back, and `bgrd train fit` needs some: take more pairs, or a larger --validation as 0.3")
     print(f"{len(summary.entries)} pictures in {line(str(out))}; {len(summary.rejected)} left out, see rejected.csv")

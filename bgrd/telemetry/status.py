@@ -14,7 +14,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-__all__ = ["location", "read", "said", "write"]
+from bgrd import __version__
+
+__all__ = ["left_to", "location", "read", "said", "write"]
 
 
 def location(state_directory: Path, *, environ: Mapping[str, str] | None = None) -> Path:
@@ -91,6 +93,18 @@ def said(state_directory: Path, *, pid: int | None, environ: Mapping[str, str] |
             if facts is not None and pid in {None, facts.get("pid")}:
                 found.append(facts)
     return max(found, key=_written, default={})
+
+
+def left_to(facts: Mapping[str, Any]) -> str:
+    """Give why the journal is left to the bgrd at work that said this, "" where that is of our version.
+
+    Opening brings a journal to our version, so it is left alone while a bgrd of another version, or one that does not
+    say, works with it.
+    """
+    if facts.get("version") == __version__:
+        return ""
+    whose = f"bgrd {facts['version']}" if "version" in facts else "the bgrd that runs"
+    return f"the journal is left to {whose}, this is bgrd {__version__}"
 
 
 def _written(facts: Mapping[str, Any]) -> float:

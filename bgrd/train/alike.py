@@ -84,6 +84,7 @@ def components(count: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
         return place
 
     for one, other in pairs:
-        first, second = sorted((top(one), top(other)))
-        root[second] = first
+        first, second = top(one), top(other)
+        if first != second:
+            root[max(first, second)] = min(first, second)
     return [top(place) for place in range(count)]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from types import MappingProxyType
+from typing import Literal, get_args
 
 __all__ = ["KINDS", "SPLITS", "Entry", "Kind", "Split"]
 
 Kind = Literal["pair", "cutout", "background"]
 Split = Literal["train", "validation", "test"]
 
-KINDS: tuple[Kind, ...] = ("pair", "cutout", "background")
-SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+KINDS: Mapping[str, Kind] = MappingProxyType({kind: kind for kind in get_args(Kind)})
+SPLITS: Mapping[str, Split] = MappingProxyType({split: split for split in get_args(Split)})
+"""Both in their order, by how they are written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,11 +6,11 @@ import csv
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 from bgrd.errors import NoInputError, TrainingError
 from bgrd.escape import line
-from bgrd.train.entry import Entry, Kind, Split
+from bgrd.train.entry import KINDS, SPLITS, Entry, Split
 
 if TYPE_CHECKING:
     from _csv import Reader
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["COLUMNS", "read_manifest", "write_manifest"]
 
 COLUMNS = ("kind", "image", "mask", "category", "source", "licence", "split")
-
-_KINDS: dict[str, Kind] = {kind: kind for kind in get_args(Kind)}
-_SPLITS: dict[str, Split] = {split: split for split in get_args(Split)}
 
 
 def read_manifest(path: Path) -> tuple[Entry, ...]:
@@ -99,20 +96,20 @@ def _entry(root: Path, row: list[str]) -> Entry:
         column = COLUMNS[min(len(row), len(COLUMNS) - 1)]
         raise _WrongFieldError(column, f"the line has {len(row)} columns in place of {len(COLUMNS)}")
     kind, image, mask, category, source, licence, split = row
-    if kind not in _KINDS:
-        raise _WrongFieldError("kind", _choice(_KINDS, kind))
-    if split not in _SPLITS:
-        raise _WrongFieldError("split", _choice(_SPLITS, split))
+    if kind not in KINDS:
+        raise _WrongFieldError("kind", _choice(KINDS, kind))
+    if split not in SPLITS:
+        raise _WrongFieldError("split", _choice(SPLITS, split))
     if bool(mask) != (kind == "pair"):
         raise _WrongFieldError("mask", "a pair needs one" if kind == "pair" else f"a {kind} has none, is {mask!r}")
     return Entry(
-        kind=_KINDS[kind],
+        kind=KINDS[kind],
         image=_file(root, image, "image"),
         mask=_file(root, mask, "mask") if mask else None,
         category=category,
         source=source,
         licence=licence,
-        split=_SPLITS[split],
+        split=SPLITS[split],
     )
 
 

@@ -6,16 +6,18 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from http.client import HTTPException
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
 from torch import nn
 
 from bgrd import __version__
-from bgrd.errors import TrainingError, UsageError
+from bgrd.errors import FetchError, TrainingError, UsageError
 from bgrd.models.catalogue import ROWS
 from bgrd.models.spec import ModelSpec
 from bgrd.train.checkpoint import load_checkpoint, load_tensors
@@ -83,7 +85,8 @@ def from_torchvision(name: str, weights: Path | None, spec: Callable[[ModelSpec]
     """Give a segmentation network of torchvision's with the user's weights, fed as the catalogue's row says.
 
     Without `weights` torchvision's own loader fetches those it publishes. Raises UsageError where torchvision is not
-    here or does not fit this torch, NoInputError, TrainingError where the weights are not this network's.
+    here or does not fit this torch, FetchError where they cannot be fetched, NoInputError, TrainingError where the
+    weights are not this network's.
     """
     try:
         found = import_module("torchvision.models")
@@ -97,7 +100,7 @@ def from_torchvision(name: str, weights: Path | None, spec: Callable[[ModelSpec]
         )
         raise UsageError(message) from error
     if weights is None:
-        network: nn.Module = found.get_model(name, weights="DEFAULT")
+        network = _fetched(found, name)
         origin = "torchvision's default weights"
     else:
         network = found.get_model(name, weights=None, weights_backbone=None, num_classes=_CLASSES)
@@ -112,9 +115,34 @@ def from_torchvision(name: str, weights: Path | None, spec: Callable[[ModelSpec]
     return Origin(network=network.eval(), spec=spec(plain), provenance=provenance)
 
 
-def sources_of(datasets: Sequence[Path]) -> list[dict[str, Any]]:
-    """Give each source that was learnt from with its licence and its number of pictures. Raises as `read_manifest`."""
-    entries = [entry for place in datasets for entry in read_manifest(place / "manifest.csv")]
+def _fetched(models: ModuleType, name: str) -> nn.Module:
+    """Give a network with the weights that torchvision publishes and keeps. Raises FetchError."""
+    try:
+        network: nn.Module = models.get_model(name, weights="DEFAULT")
+    except (
+        OSError,
+        RuntimeError,
+        HTTPException,
+        EOFError,
+    ) as error:  # no network, no space; cut off, another's checksum
+        reason = " ".join(str(getattr(error, "reason", "") or error).split())[:200] or type(error).__name__
+        message = f"torchvision could not fetch the weights of {name} ({reason}): name a file you have with --weights"
+        raise FetchError(message) from error
+    return network
+
+
+def sources_of(datasets: Sequence[Path], *, manifest: str) -> list[dict[str, Any]]:
+    """Give each source that was learnt from with its licence and its number of pictures.
+
+    One of the data sets has to have the manifest of this SHA-256, "" for unknown; the others are what a run it began
+    with learnt from. Raises UsageError where none has, and as `read_manifest`.
+    """
+    paths = [place / "manifest.csv" for place in datasets]
+    entries = [entry for path in paths for entry in read_manifest(path)]
+    if paths and manifest and manifest not in map(_digest, paths):
+        named = " and ".join(map(str, datasets))
+        message = f"--data {named}: the checkpoint learnt from another data set, its manifest had sha256 {manifest}"
+        raise UsageError(message)
     counts = Counter((entry.source, entry.licence) for entry in entries if entry.split == "train")
     return [{"source": name, "licence": licence, "pictures": count} for (name, licence), count in counts.items()]
 

@@ -10,7 +10,7 @@ import csv
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import chain, pairwise, takewhile
 from pathlib import Path
 
 from PIL import Image
@@ -36,7 +36,7 @@ _MOST_REASONS = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a data set is made of.
+    """What a data set is made of: `candidates` come before those of the sources.
 
     `validation` is the share of each source that is held back, chosen by `seed`; `test` puts everything into the split
     of that name. Nothing is taken that is nearly the same as a picture of the manifests in `apart`.
@@ -70,12 +70,12 @@ def prepare(plan: Plan, out: Path, *, progress: Callable[[int, int], None]) -> S
     others = [_hash_of_file(entry.image) for path in plan.apart for entry in read_manifest(path)]
     rejected = list(plan.rejected)
     with drafted(out) as draft, ExitStack() as stack:
-        candidates: list[Candidate] = []
+        # The first of near-duplicates stays: what the user corrected wins over an older mask of the same photo.
+        candidates = list(plan.candidates)
         for source in plan.sources:
             found, refused = offered(source, plan.options, stack)
             candidates += found
             rejected += refused
-        candidates += plan.candidates
         taken = list(take(candidates, draft, rejected, progress))
         kept, groups = _told_apart(taken, others, rejected)
         if not kept:
@@ -117,13 +117,11 @@ def _told_apart(
 
     Pictures of one group have to stay on one side of the split.
     """
-    kin = list(near([*others, *(each.hash for each in taken)], KIN))
-    known = len(others)
-    strangers = {higher - known for lower, higher in kin if lower < known <= higher}
-    kin = [(lower - known, higher - known) for lower, higher in kin if lower >= known]
-    same = [pair for pair in near([each.hash for each in taken], SAME) if strangers.isdisjoint(pair)]
-    first = firsts(len(taken), same)
-    group = components(len(taken), [*kin, *_of_one_name(taken)])
+    hashes = [each.hash for each in taken]
+    strangers = _near_to(others, hashes)
+    # Pairs are looked at one by one, never kept: thousands of frames that are all alike have millions.
+    first = firsts(len(taken), (pair for pair in near(hashes, SAME) if strangers.isdisjoint(pair)))
+    group = components(len(taken), chain(near(hashes, KIN), _of_one_name(taken)))
     kept = []
     for place, each in enumerate(taken):
         if place in strangers:
@@ -137,6 +135,15 @@ def _told_apart(
         rejected.append(each.candidate.refused(reason))
         each.drop()
     return [taken[place] for place in kept], [group[place] for place in kept]
+
+
+def _near_to(others: Sequence[Hash], hashes: Sequence[Hash]) -> set[int]:
+    """Give the places of those that are kin to one of the others."""
+    if not others:
+        return set()
+    known = len(others)
+    pairs = takewhile(lambda pair: pair[0] < known, near([*others, *hashes], KIN))
+    return {higher - known for _lower, higher in pairs if higher >= known}
 
 
 def _of_one_name(taken: Sequence[Taken]) -> Iterator[tuple[int, int]]:

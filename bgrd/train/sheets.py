@@ -21,6 +21,9 @@ _JPEG_QUALITY = 90
 _GAP = 4
 _SHEET_COLUMNS = 2
 _SHEET_TILE = 150
+_STRIP = (4 * _SHEET_TILE + 3 * _GAP, _SHEET_TILE)
+"""What a strip is shrunk to; one that was is left as it is."""
+
 _CAPTION_HEIGHT = 16
 _CAPTION_LETTERS = 96
 _NAME_BYTES = 110
@@ -46,7 +49,7 @@ def contact_sheet(strips: Sequence[tuple[str, Image.Image]]) -> Image.Image:
     if not strips:
         message = "a sheet of no pictures"
         raise ValueError(message)
-    width, height = 4 * _SHEET_TILE + 3 * _GAP, _SHEET_TILE + _CAPTION_HEIGHT + _GAP
+    width, height = _STRIP[0], _STRIP[1] + _CAPTION_HEIGHT + _GAP
     lines = -(-len(strips) // _SHEET_COLUMNS)
     sheet = Image.new("RGB", (_SHEET_COLUMNS * (width + 2 * _GAP), lines * height), _PAPER)
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=11)
@@ -54,7 +57,7 @@ def contact_sheet(strips: Sequence[tuple[str, Image.Image]]) -> Image.Image:
         x, y = _GAP + (number % _SHEET_COLUMNS) * (width + 2 * _GAP), number // _SHEET_COLUMNS * height
         pen.text((x, y), caption[:_CAPTION_LETTERS], fill=_INK, font=font)
         small = strip.copy()
-        small.thumbnail((width, _SHEET_TILE))
+        small.thumbnail(_STRIP)
         sheet.paste(small, (x, y + _CAPTION_HEIGHT))
     return sheet
 
@@ -78,6 +81,8 @@ def draw_worst(path: Path, judge: Judge, found: Sequence[Judged]) -> None:
     strips = []
     for each in sorted(found, key=lambda judged: judged.figures.iou)[:_WORST]:
         picture, truth = read_pair(each.entry)
+        strip = side_by_side(picture.image, truth, judge.opacity(picture))
+        strip.thumbnail(_STRIP)  # at once: two dozen at full size take gigabytes
         caption = f"{each.figures.iou:.3f}  {each.entry.source}  {each.entry.category}  {each.entry.image.name}"
-        strips.append((caption, side_by_side(picture.image, truth, judge.opacity(picture))))
+        strips.append((caption, strip))
     contact_sheet(strips).save(path, format="PNG")

@@ -19,18 +19,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from bgrd.errors import NoInputError, TrainingError
 from bgrd.escape import line, visible
-from bgrd.train.entry import Kind
+from bgrd.train.entry import KINDS, Kind
 
 __all__ = ["NO_LICENCE", "VARIOUS", "Source", "named", "read_table"]
 
 NO_LICENCE = "not stated"
 VARIOUS = "various"
 
-_KINDS: dict[str, Kind] = {kind: kind for kind in get_args(Kind)}
 _TEXTS = frozenset({"name", "kind", "path", "images", "masks", "licence", "category", "group"})
 
 
@@ -99,9 +98,9 @@ def _source(row: Mapping[str, Any], root: Path) -> Source:
     """Give one table as a source. Raises ValueError "<key>: ..."."""
     for key, value in row.items():
         _check(key, value)
-    kind = _KINDS.get(row.get("kind", ""))
+    kind = KINDS.get(row.get("kind", ""))
     if kind is None:
-        raise ValueError(f"kind: must be {', '.join(_KINDS)}, is {row.get('kind')!r}")
+        raise ValueError(f"kind: must be {', '.join(KINDS)}, is {row.get('kind')!r}")
     given = [key for key in ("path", "images", "masks") if key in row]
     if given not in (["path"], ["images", "masks"]) or (given != ["path"] and kind != "pair"):
         raise ValueError("path: has to be set, or for pairs images and masks in its place")

@@ -51,7 +51,7 @@ def held_back(entries: Iterable[Entry], *, side: int, most: int) -> list[Held]:
         if entry.split == "validation" and entry.kind == "pair":
             sources.setdefault(entry.source, []).append(entry)
     if not sources:
-        message = "the data set has no pair for validation: its manifest must name some in the split `validation`"
+        message = "the data set has no pair for validation: hold some back with `bgrd train prepare --validation 0.3`"
         raise TrainingError(message)
     return [_read(entry, side) for _, each in sorted(sources.items()) for entry in _spread(each, most)]
 
