@@ -90,6 +90,20 @@ def test_a_size_that_is_written_into_the_graph_is_noticed(tiny: nn.Module) -> No
         check(data, free, SPEC, inputs)
 
 
+def test_an_answer_that_is_no_number_is_noticed() -> None:
+    """Where torch too answers no number, file and network do not agree for that."""
+
+    class Root(nn.Module):
+        def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+            return ((images[:, :1] + 100).sqrt(),)
+
+    data = described(graph_of(Root(), SPEC), SPEC, {})
+    inputs = inputs_for(SPEC)
+    check(data, Root(), SPEC, inputs)
+    with pytest.raises(TrainingError, match=r"differs from torch by inf; 0\.0001 is the most"):
+        check(data, Root(), SPEC, [*inputs, inputs[0] - 200])
+
+
 def test_a_wrong_spec_is_noticed(tiny: nn.Module) -> None:
     """A file that says another spec than was meant is refused."""
     data = described(graph_of(tiny, SPEC), SPEC, {})

@@ -112,7 +112,7 @@ def _repaired(settings: Settings) -> list[Finding]:
 
 def _is_ours(settings: Settings, held: Holder) -> bool:
     """Say whether the bgrd at work is of our version."""
-    return status.said(settings.state_directory, pid=held.pid).get("version") == __version__
+    return not status.left_to(status.said(settings.state_directory, pid=held.pid))
 
 
 def _unread(reason: str) -> Finding:
