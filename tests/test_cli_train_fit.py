@@ -17,10 +17,10 @@ from bgrd.cli.main import entry, main
 from bgrd.cli.train_progress import RunProgress
 from bgrd.errors import TrainingError
 from bgrd.train.checkpoint import load_checkpoint, save_checkpoint
-from bgrd.train.entry import Entry
 from bgrd.train.feed import batches
 from bgrd.train.log import read_log
 from bgrd.train.manifest import read_manifest, write_manifest
+from tests.pictures.discs import disc_set
 
 QUICK = ["--side", "32", "--batch", "4", "--samples", "8", "--validate-every", "4", "--workers", "0", "--threads", "1"]
 
@@ -37,29 +37,7 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a data set of eight bright discs on dark grain, two of them for validation."""
-    folder = tmp_path_factory.mktemp("data")
-    entries = []
-    for number in range(8):
-        rng = np.random.default_rng(number)
-        rows, columns = np.mgrid[:48, :64]
-        inside = np.hypot(rows - rng.integers(16, 32), columns - rng.integers(20, 44)) < rng.integers(8, 16)
-        image, mask = folder / f"{number}.jpg", folder / f"{number}.png"
-        grain = rng.integers(0, 90, (48, 64, 3)) + np.where(inside, 130, 0)[..., None]
-        Image.fromarray(grain.astype(np.uint8)).save(image)
-        Image.fromarray(np.where(inside, 255, 0).astype(np.uint8)).save(mask)
-        entries.append(
-            Entry(
-                kind="pair",
-                image=image,
-                mask=mask,
-                category="discs",
-                source="made",
-                licence="CC0-1.0",
-                split="validation" if number < 2 else "train",
-            )
-        )
-    write_manifest(folder / "manifest.csv", entries)
-    return folder
+    return disc_set(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")
@@ -158,6 +136,7 @@ def test_mistakes_of_the_command_line(
         ([set_], 64, "Name a folder for the run with --out"),
         ([set_, "--out", run], 64, "last.pt is there already: go on with --resume, or name another --out"),
         ([set_, "--out", run, "--resume", "--batch", "8"], 64, "--batch cannot change while a run goes on"),
+        ([set_, "--out", run, "--resume", "--side", "64,96"], 64, "--side cannot change while a run goes on"),
         ([set_, "--out", run, "--resume", "--recipe", "lite"], 64, "leave --recipe out"),
         ([str(fewer), "--out", run, "--resume"], 64, f"is not what {run} began with"),
         ([set_, "--out", new, "--resume"], 66, "last.pt cannot be read: No such file"),

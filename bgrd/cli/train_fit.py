@@ -116,7 +116,7 @@ def _shares(text: str) -> list[float]:
 
 _OPTIONS: tuple[tuple[str, Callable[[str], Any], str, str], ...] = (
     ("--network", str, "NAME", "lite, lite-plain, u2netp, u2net, isnet or resunet50 (default: lite)"),
-    ("--side", _wholes, "PIXELS", "of the pictures, or several: 160,224,288 (default: 192)"),
+    ("--side", _wholes, "PIXELS", "of the pictures, or several: 160,224,288 (default: the network's)"),
     ("--at", _shares, "SHARES", "where each side's turn begins: 0,0.4,0.8"),
     ("--batch", int, "N", "samples a step (default: 16)"),
     ("--samples", int, "N", "how many to learn from (default: 100000)"),

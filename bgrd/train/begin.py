@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from bgrd.train.entry import Entry
 from bgrd.train.fit import Fit, options_of
 from bgrd.train.manifest import read_manifest
 from bgrd.train.networks.residual import ResUNet
+from bgrd.train.networks.rows import NETWORKS
 from bgrd.train.options import Options, find_recipe, parse, read_recipe
 from bgrd.train.progress import Progress
 from bgrd.train.sampler import MIXTURE, Sampler
@@ -40,12 +41,20 @@ class Wish:
 
 
 def wanted(wish: Wish) -> Options:
-    """Give the options of a run that begins. Raises TrainingError, NoInputError."""
+    """Give the options of a run that begins. Raises TrainingError, NoInputError.
+
+    A side that nobody said is the network's own. The mixture is written out, so that the run keeps it and can tell it.
+    """
+    said: Mapping[str, Any] = {}
     base = Options()
     if wish.recipe is not None:
         path = find_recipe(wish.recipe)
-        base = parse(read_recipe(path), where=str(path))
-    return parse(wish.given, where="command line", base=base)
+        said = read_recipe(path)
+        base = parse(said, where=str(path))
+    options = parse(wish.given, where="command line", base=base)
+    if "side" not in {*said, *wish.given}:
+        options = replace(options, side=(NETWORKS[options.network].side,))
+    return replace(options, mixture=options.mixture or {kind: float(share) for kind, share in MIXTURE.items()})
 
 
 def sampler(data: Path, options: Options) -> Sampler:
@@ -55,6 +64,7 @@ def sampler(data: Path, options: Options) -> Sampler:
 
 def _drawing(entries: tuple[Entry, ...], options: Options) -> Callable[[int], Sampler]:
     stock = Stock.load(entries)
+    # Empty where a run goes on that began before mixtures were written out.
     return lambda side: Sampler(stock, options.mixture or MIXTURE, side=side, seed=options.seed)
 
 

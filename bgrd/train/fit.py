@@ -21,7 +21,7 @@ from bgrd.train.curves import draw_curves
 from bgrd.train.feed import Samples, batches
 from bgrd.train.learner import Learner, NotFiniteError, check_device
 from bgrd.train.log import Log, read_log
-from bgrd.train.options import FREE, Options, parse, recipe_text
+from bgrd.train.options import FREE, Options, parse, recipe_text, values_of
 from bgrd.train.progress import Progress
 from bgrd.train.schedule import rate, side_at
 from bgrd.train.stop import Stop
@@ -234,9 +234,8 @@ def options_of(checkpoint: Checkpoint, path: Path, given: Mapping[str, Any]) -> 
     Raises UsageError where others were given, TrainingError where the checkpoint's own are wrong.
     """
     options = parse(checkpoint.options, where=str(path))
-    changed = parse(given, where="command line", base=options)
-    for name in given:
-        if name not in FREE and getattr(changed, name) != getattr(options, name):
+    for name, value in values_of(given, where="command line").items():
+        if name not in FREE and value != getattr(options, name):
             message = f"--{name.replace('_', '-')} cannot change while a run goes on; begin another with --init {path}"
             raise UsageError(message)
-    return changed
+    return parse(given, where="command line", base=options)
