@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ import torch
 
 from bgrd.errors import UsageError
 from bgrd.train.begin import Wish, begin, wanted
-from bgrd.train.checkpoint import load_checkpoint, save_checkpoint
+from bgrd.train.checkpoint import digest, load_checkpoint, save_checkpoint
 from bgrd.train.fit import Fit
 from bgrd.train.options import parse, read_recipe
+from bgrd.train.origin import from_checkpoint
 from bgrd.train.sampler import MIXTURE, Sampler
 from tests.pictures.discs import disc_set
 
@@ -116,3 +118,62 @@ def test_what_a_run_is_cannot_change(data: Path, tmp_path: Path) -> None:
             begin(wish(data, tmp_path, given=given, resume=True), Silent())
     found = begin(wish(data, tmp_path, given={"side": [32, 64], "threads": 2}, resume=True), Silent()).options
     assert (found.side, found.at, found.threads) == ((32, 64), (0.0, 0.5), 2)
+
+
+def test_a_model_says_what_its_run_began_with(data: Path, tmp_path: Path) -> None:
+    """The whole chain: file, checksum, recipe and manifest of each run, down to one that began with nothing."""
+    files = [tmp_path / name / "last.pt" for name in ("first", "second", "third")]
+    begin(wish(data, files[0].parent), Silent()).run()
+    for before, after in pairwise(files):
+        given = QUICK | {"rate": 1e-4, "seed": 2}
+        begin(wish(data, after.parent, given=given, init=before), Silent()).run()
+    found = from_checkpoint(files[2], lambda spec: spec).provenance["begun_with"]
+    for file, seed in ((files[1], 2), (files[0], 1)):
+        assert (found["by"], found["file"], found["sha256"]) == ("--init", "last.pt", digest(file))
+        assert (found["network"], found["samples"], found["recipe"]["seed"]) == ("lite", 8, seed)
+        assert found["manifest_sha256"] == digest(data / "manifest.csv")
+        found = found["begun_with"]
+    assert found == {}
+    recipe = (files[1].parent / "recipe.toml").read_text(encoding="utf-8")
+    assert recipe.startswith(f'# begun with --init "last.pt", sha256 {digest(files[0])}\n')
+    assert not (files[0].parent / "recipe.toml").read_text(encoding="utf-8").startswith("#")
+
+
+def test_weights_of_an_encoder_are_told(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when the run went on, and whatever their file is called: the recipe stays one."""
+    weights = tmp_path / 'a\n"b\x7f.pth'
+    weights.write_bytes(b"learnt")
+    monkeypatch.setattr("bgrd.train.begin._load_encoder", lambda _fit, _path: None)
+    wanted_ = wish(data, tmp_path / "run", encoder=weights)
+    begin(wanted_, Silent()).run()
+    begin(wish(data, tmp_path / "run", resume=True), Silent()).run()
+    found = load_checkpoint(tmp_path / "run" / "last.pt").begun_with
+    assert found == {"by": "--encoder-weights", "file": weights.name, "sha256": digest(weights)}
+    path = tmp_path / "run" / "recipe.toml"
+    assert path.read_text(encoding="utf-8").startswith('# begun with --encoder-weights "a\\n\\"b\\u007f.pth", sha256 ')
+    assert parse(read_recipe(path), where="recipe") == wanted(wanted_)
+
+
+def test_a_checkpoint_from_before_does_not_know(data: Path, tmp_path: Path) -> None:
+    """One of the first format is gone on with, begun with and exported; what it began with is unknown, not nothing."""
+    begin(wish(data, tmp_path), Silent()).run()
+    values = torch.load(tmp_path / "last.pt", weights_only=True)
+    del values["begun_with"]
+    torch.save(values | {"bgrd": 1}, tmp_path / "last.pt")
+    assert from_checkpoint(tmp_path / "last.pt", lambda spec: spec).provenance["begun_with"] is None
+    begun = begin(wish(data, tmp_path / "new", init=tmp_path / "last.pt"), Silent()).begun_with
+    assert begun is not None
+    assert begun["begun_with"] is None
+    begin(wish(data, tmp_path, resume=True), Silent()).run()
+    assert load_checkpoint(tmp_path / "last.pt").begun_with is None
+
+
+def test_what_another_run_has_learnt_is_not_written_over(data: Path, tmp_path: Path) -> None:
+    """The best of a run is looked for as well as the last: of one that was moved or cut short it is all there is."""
+    for name, words in (("last.pt", "go on with --resume, or"), ("best.pt", "of a run that left no last.pt:")):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / name).write_bytes(b"learnt")
+        with pytest.raises(UsageError, match=rf"{name} is there already.*{words} name another --out"):
+            begin(wish(data, folder), Silent())
+        assert (folder / name).read_bytes() == b"learnt"

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from bgrd.errors import TrainingError, UsageError
-from bgrd.train.checkpoint import load_checkpoint, load_tensors
+from bgrd.train.checkpoint import Checkpoint, digest, load_checkpoint, load_tensors
 from bgrd.train.entry import Entry
 from bgrd.train.fit import Fit, options_of
 from bgrd.train.manifest import read_manifest
@@ -89,9 +89,7 @@ def begin(wish: Wish, progress: Progress) -> Fit:
         with _fitting(last, options.network):
             fit.resume(checkpoint)
         return fit
-    if last.exists():
-        message = f"{last} is there already: go on with --resume, or name another --out"
-        raise UsageError(message)
+    _refuse_another(wish.out)
     options = wanted(wish)
     fit = _fit(wish, options, progress)
     if wish.init is not None:
@@ -101,9 +99,37 @@ def begin(wish: Wish, progress: Progress) -> Fit:
             raise TrainingError(message)
         with _fitting(wish.init, options.network):
             fit.learner.begin_with(checkpoint)
+        fit.begun_with = _told(wish.init, checkpoint)
     if wish.encoder is not None:
         _load_encoder(fit, wish.encoder)
+        fit.begun_with = _told(wish.encoder, None)
     return fit
+
+
+def _refuse_another(out: Path) -> None:
+    """Raise UsageError where a folder holds what another run has learnt: a new one would write over it."""
+    if (out / "last.pt").exists():
+        message = f"{out / 'last.pt'} is there already: go on with --resume, or name another --out"
+        raise UsageError(message)
+    if (out / "best.pt").exists():
+        message = f"{out / 'best.pt'} is there already, of a run that left no last.pt: name another --out"
+        raise UsageError(message)
+
+
+def _told(path: Path, checkpoint: Checkpoint | None) -> dict[str, Any]:
+    """Say what a run begins with, as its checkpoints are to have it; without a checkpoint these are an encoder's."""
+    file = {"file": path.name, "sha256": digest(path)}
+    if checkpoint is None:
+        return {"by": "--encoder-weights", **file}
+    return {
+        "by": "--init",
+        **file,
+        "network": checkpoint.network,
+        "samples": checkpoint.samples,
+        "recipe": checkpoint.options,
+        "manifest_sha256": checkpoint.data,
+        "begun_with": checkpoint.begun_with,
+    }
 
 
 def _fit(wish: Wish, options: Options, progress: Progress) -> Fit:

@@ -6,6 +6,7 @@ says the same run again.
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -71,10 +72,13 @@ class Fit:
         self.place = _Place()
         self._draw, self._held, self._out, self._progress = draw, held, out, progress
         self.data = data
+        # Whose weights, as a checkpoint has it; {} where they were drawn.
+        self.begun_with: Mapping[str, Any] | None = {}
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Go on where a checkpoint was made."""
         self.learner.restore(checkpoint)
+        self.begun_with = checkpoint.begun_with
         self.place = _Place(
             samples=checkpoint.samples,
             seconds=checkpoint.seconds,
@@ -102,7 +106,7 @@ class Fit:
         except OSError as error:
             message = f"{self._out} cannot be made: {error.strerror}"
             raise CannotCreateError(message) from error
-        write_whole(self._out / "recipe.toml", recipe_text(self.options).encode())
+        write_whole(self._out / "recipe.toml", (_beginning(self.begun_with) + recipe_text(self.options)).encode())
         sources = sorted({each.source for each in self._held})
         self._log = Log(self._out / "log.csv", sources, samples=self.place.samples)
 
@@ -212,6 +216,7 @@ class Fit:
             waited=place.waited,
             losses=place.losses,
             data=self.data,
+            begun_with=None if self.begun_with is None else dict(self.begun_with),
         )
 
     def _done(self) -> float:
@@ -226,6 +231,14 @@ class Fit:
     def _rate(self) -> float:
         options = self.options
         return rate(self._done(), peak=options.rate, warm_up=options.warm_up, least=options.least_rate)
+
+
+def _beginning(begun_with: Mapping[str, Any] | None) -> str:
+    """Give the line of a recipe that says whose weights a run began with: no option says so."""
+    if not begun_with:
+        return ""
+    # As JSON writes it a name can neither end the line nor hold what no TOML may.
+    return f"# begun with {begun_with['by']} {json.dumps(begun_with['file'])}, sha256 {begun_with['sha256']}\n"
 
 
 def options_of(checkpoint: Checkpoint, path: Path, given: Mapping[str, Any]) -> Options:
