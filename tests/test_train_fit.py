@@ -120,10 +120,12 @@ def test_a_run_learns(tmp_path: Path) -> None:
     assert told.ious[-1] > everything + 0.2
 
 
-@pytest.mark.parametrize(("when", "threads"), [(24, 1), (36, 2), pytest.param(8, 1, marks=pytest.mark.long)])
-def test_a_resumed_run_equals_an_unbroken_one(tmp_path: Path, when: int, threads: int) -> None:
+@pytest.mark.parametrize(
+    ("when", "threads", "batch"), [(24, 1, 4), (40, 2, 8), pytest.param(8, 1, 4, marks=pytest.mark.long)]
+)
+def test_a_resumed_run_equals_an_unbroken_one(tmp_path: Path, when: int, threads: int, batch: int) -> None:
     """Stopped before a validation, at one and at the change of side, and after both, it ends bit for bit so."""
-    options = replace(SHORT, threads=threads)
+    options = replace(SHORT, threads=threads, batch=batch)
     assert fit(tmp_path / "whole", options).run() == "done"
     assert fit(tmp_path / "broken", options, told=Told(at=when, then=stop)).run() == "stopped"
     torch.randn(7)
@@ -242,6 +244,15 @@ def test_pictures_are_pinned_for_a_graphics_processor(
     with pytest.raises(KeyboardInterrupt):
         run.run()
     assert asked == [device == "cuda"]
+
+
+@pytest.mark.parametrize(("batch", "threads", "parts"), [(16, 2, 2), (16, 16, 4), (7, 2, 1), (2, 2, 1), (4, 1, 1)])
+def test_no_thread_learns_from_fewer_than_four(tmp_path: Path, batch: int, threads: int, parts: int) -> None:
+    """Normalisations need some pictures to see; two of 32 px, one for each thread, could not be learnt from at all."""
+    learner = fit(tmp_path, replace(SHORT, batch=batch, threads=threads)).learner
+    assert len(learner._shards._networks) == parts
+    pixels, opacity = torch.zeros(batch, 3, 32, 32, dtype=torch.uint8), torch.zeros(batch, 1, 32, 32, dtype=torch.uint8)
+    assert learner.step(pixels, opacity, rate=1e-3) > 0
 
 
 def test_a_step_asks_the_device_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -128,7 +128,7 @@ _OPTIONS: tuple[tuple[str, Callable[[str], Any], str, str], ...] = (
     ("--precision", str, "KIND", "fp32 or bf16 (default: fp32)"),
     ("--device", str, "NAME", "cpu or cuda (default: cpu)"),
     ("--workers", int, "N", "processes that draw samples (default: 1)"),
-    ("--threads", int, "N", "that learn (default: one for each processor)"),
+    ("--threads", int, "N", "that learn, each from 4 samples of a batch or more (default: one for each processor)"),
 )
 """What is not given stays with the recipe."""
 
