@@ -90,13 +90,12 @@ class Fit:
     def run(self) -> End:
         """Learn until the end, one is asked for, or there is nothing more to gain.
 
-        Raises TrainingError where the loss is no number any more, CannotCreateError where nothing can be written.
+        Raises TrainingError where the loss is no number any more, a worker died or a device's memory ran out, and
+        CannotCreateError where nothing can be written.
         """
         self._prepare_folder()
         with Stop() as stop:
             end = self._learn(stop)
-            if end == "done" and self.place.losses[1]:
-                self._validate()
             self._save()
         return end
 
@@ -111,11 +110,21 @@ class Fit:
         self._log = Log(self._out / "log.csv", sources, samples=self.place.samples)
 
     def _learn(self, stop: Stop) -> End:
-        """Go through all sides. Raises TrainingError where a worker died."""
+        """Go through all sides, and judge what was not judged yet. Raises TrainingError as `run`."""
         end: End = "done"
         try:
             while self._done() < 1 and end == "done":
                 end = self._phase(stop)
+            if end == "done" and self.place.losses[1]:
+                self._validate()
+        except torch.OutOfMemoryError as error:
+            again = "go on with --resume" if self._last.exists() else "begin again"
+            message = (
+                f"the {self.options.device} device has too little memory left for --batch {self.options.batch} at "
+                f"{self._side()} px: {self._saved()}; free some and {again}, or begin another run with a smaller "
+                "--batch or --side"
+            )
+            raise TrainingError(message) from error
         except RuntimeError as error:
             # torch tells so from a signal handler, at whatever line the run is; of what was raised in a worker, which
             # is no death, it says "Caught RuntimeError in DataLoader worker process".
@@ -163,10 +172,8 @@ class Fit:
         try:
             loss = self.learner.step(pixels, opacity, rate=self._rate())
         except NotFiniteError as error:
-            last = self._out / "last.pt"
-            where = f"{last} is from before" if last.exists() else "no checkpoint was written yet"
             message = (
-                f"the loss is no number any more at sample {place.samples}: {where}; "
+                f"the loss is no number any more at sample {place.samples}: {self._saved()}; "
                 "begin anew with a smaller --rate, or with --precision fp32"
             )
             raise TrainingError(message) from error
@@ -198,7 +205,15 @@ class Fit:
         self._progress.judged(samples=place.samples, loss=loss, iou=verdict.iou, mae=verdict.mae, best=place.best)
 
     def _save(self) -> None:
-        save_checkpoint(self._out / "last.pt", self._checkpoint())
+        save_checkpoint(self._last, self._checkpoint())
+
+    @property
+    def _last(self) -> Path:
+        return self._out / "last.pt"
+
+    def _saved(self) -> str:
+        """Say, as part of a sentence, what there is to go on from."""
+        return f"{self._last} is from before" if self._last.exists() else "no checkpoint was written yet"
 
     def _checkpoint(self) -> Checkpoint:
         learner, place = self.learner, self.place
