@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 from collections.abc import Iterator
 from dataclasses import replace
@@ -79,7 +80,7 @@ def test_a_stopped_run_says_how_to_go_on(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ctrl-C ends with 130 and the command that resumes; that command finishes the run."""
-    out = tmp_path / "run"
+    out = tmp_path / "a run"
     step = RunProgress.step
 
     def stopping(self: RunProgress, done: float, *, samples: int, loss: float) -> None:
@@ -89,10 +90,10 @@ def test_a_stopped_run_says_how_to_go_on(
     monkeypatch.setattr(RunProgress, "step", stopping)
     assert main(["train", "fit", str(data), "--out", str(out), *QUICK]) == 130
     said = capsys.readouterr().out
-    assert said == f"stopped and saved; go on with: bgrd train fit {data} --out {out} --resume\n"
+    assert said == f"stopped and saved; go on with: bgrd train fit {data} --out '{out}' --resume\n"
     monkeypatch.setattr(RunProgress, "step", step)
     assert load_checkpoint(out / "last.pt").samples == 4
-    assert main(said.partition(": bgrd ")[2].split()) == os.EX_OK
+    assert main(shlex.split(said.partition(": bgrd ")[2])) == os.EX_OK
     assert load_checkpoint(out / "last.pt").samples == 8
 
 
@@ -145,6 +146,7 @@ def test_mistakes_of_the_command_line(
         ([set_, "--out", new, "--encoder-weights", run], 64, "the network lite has no encoder"),
         ([set_, "--out", new, "--network", "u2netp", "--init", f"{run}/best.pt"], 65, "is of the network lite, not"),
         ([new, "--out", new], 66, "cannot be read: No such file"),
+        ([set_, "--out", run, "--resume", "--show-samples", f"{new}.png"], 64, "--recipe RUN/recipe.toml says what"),
         ([set_, "--side", "32", "--show-samples", f"{new}/x.png"], 73, "x.png cannot be written"),
     ):
         found, said = refused(capsys, *arguments)
@@ -174,7 +176,9 @@ def test_a_checkpoint_of_another_network(
     assert (code, "last.pt does not fit the network lite" in said) == (65, True)
 
 
-def test_a_worker_that_dies_is_told(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_dies_is_told(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Killed, as for want of memory, it ends the run with a sentence, and what was saved can be gone on with."""
 
     def dying(*_: object, **__: object) -> Iterator[object]:
@@ -182,7 +186,9 @@ def test_a_worker_that_dies_is_told(data: Path, tmp_path: Path, monkeypatch: pyt
         raise RuntimeError(message)
 
     monkeypatch.setattr("bgrd.train.fit.batches", dying)
-    assert main(["train", "fit", str(data), "--out", str(tmp_path / "run"), *QUICK]) == 65
+    code, said = refused(capsys, str(data), "--out", str(tmp_path / "run"), *QUICK)
+    assert code == 65
+    assert said == "bgrd: a process that draws samples died, perhaps for want of memory; go on with --resume\n"
 
 
 class Dying:
