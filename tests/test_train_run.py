@@ -215,6 +215,25 @@ def test_a_log_drops_what_is_learnt_again(tmp_path: Path) -> None:
     ]
 
 
+def test_a_log_is_read_wherever_it_was_cut(tmp_path: Path) -> None:
+    """By a crash within a line, at whatever byte: the lines before it are as they were, and the run goes on."""
+    path = tmp_path / "log.csv"
+    log = Log(path, ["cats", "dogs"], samples=0)
+    begins = [len(path.read_bytes())]
+    for samples in (100, 200):
+        line(log, samples)
+        begins.append(len(path.read_bytes()))
+    whole, lines = path.read_bytes(), read_log(path)
+    for length in range(begins[0], len(whole) + 1):
+        path.write_bytes(whole[:length])
+        left = sum(length >= end for end in begins[1:])
+        assert read_log(path) == lines[:left]
+        Log(path, ["cats", "dogs"], samples=200)
+        assert path.read_bytes() == whole[: begins[left]]
+    path.write_bytes(whole + b"\0" * 20)
+    assert read_log(path) == lines
+
+
 def test_a_run_that_begins_has_an_empty_log(tmp_path: Path) -> None:
     """What lay there is not mixed in."""
     line(Log(tmp_path / "log.csv", ["cats", "dogs"], samples=0), 100)
@@ -229,7 +248,9 @@ def test_a_log_of_another_data_set_is_refused(tmp_path: Path) -> None:
         Log(tmp_path / "log.csv", ["cats"], samples=100)
 
 
-@pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "samples,seconds,side,rate,loss,iou,mae\nx,1,1,1,1,1,1\n"])
+@pytest.mark.parametrize(
+    "text", ["", "a,b\n1,2\n", "samples,seconds,side,rate,loss,iou,mae\nx,1,1,1,1,1,1\n2,1,1,1,1,1,1\n"]
+)
 def test_a_log_that_is_none(tmp_path: Path, text: str) -> None:
     """It is told, not taken."""
     (tmp_path / "log.csv").write_text(text)

@@ -145,6 +145,26 @@ def test_a_cutout_keeps_its_colours_at_the_edge() -> None:
     assert (found[found[..., 3] > 8][:, 1] == 0).all()
 
 
+def test_what_vanishes_when_it_is_shrunk_is_told() -> None:
+    """A hairline is a subject at its full size and none at the side asked for, as a slit is a ground: both are named.
+
+    Of such a picture no sample could be drawn, and a run would end at the same one each time it goes on.
+    """
+    hairline = Image.new("L", (640, 480))
+    hairline.paste(255, (0, 240, 640, 241))
+    image = photo(1, (640, 480))
+    for opacity, gone in ((hairline, "subject"), (ImageChops.invert(hairline), "ground")):
+        told = rf"^has a {gone} too thin for --side 32: shrunk to that, next to nothing of it is left$"
+        image.putalpha(opacity)
+        with pytest.raises(RejectedError, match=told):
+            cutout(encoded(image, "PNG"), OPTIONS)
+        with pytest.raises(RejectedError, match=told):
+            pair(jpeg(photo(1, image.size)), encoded(opacity, "PNG"), replace(OPTIONS, corrected="mask"))
+        assert image_of(cutout(encoded(image, "PNG"), replace(OPTIONS, side=640)).image).size == image.size
+    with pytest.raises(RejectedError, match="has a subject too thin for --side 32"):
+        pair(jpeg(photo(1, image.size)), encoded(hairline, "PNG"), OPTIONS)
+
+
 @pytest.mark.parametrize(
     ("image", "told"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,20 +70,24 @@ def run(options: argparse.Namespace) -> int:
         encoder=options.encoder_weights,
     )
     if options.show_samples is not None:
+        if options.resume:
+            message = "--show-samples goes without --resume: --recipe RUN/recipe.toml says what the run learns from"
+            raise UsageError(message)
         return _show(wish, options.show_samples)
     if options.resume and options.recipe is not None:
         message = "--resume goes on by the run's own options: leave --recipe out"
         raise UsageError(message)
     with RunProgress(wanted=not options.no_progress) as progress:
         end = begin(wish, progress).run()
-    print(_WORDS[end].format(out=line(str(options.out)), data=line(str(options.data))))
+    again = shlex.join(["bgrd", "train", "fit", str(options.data), "--out", str(options.out), "--resume"])
+    print(_WORDS[end].format(out=line(str(options.out)), again=line(again)))
     return _STOPPED if end == "stopped" else os.EX_OK
 
 
 _WORDS = {
     "done": "done: {out}/best.pt is the best by validation, {out}/last.pt the last",
     "early": "ended early, it got no better: {out}/best.pt is the best by validation",
-    "stopped": "stopped and saved; go on with: bgrd train fit {data} --out {out} --resume",
+    "stopped": "stopped and saved; go on with: {again}",
 }
 
 
@@ -116,7 +121,7 @@ def _shares(text: str) -> list[float]:
 
 _OPTIONS: tuple[tuple[str, Callable[[str], Any], str, str], ...] = (
     ("--network", str, "NAME", "lite, lite-plain, u2netp, u2net, isnet or resunet50 (default: lite)"),
-    ("--side", _wholes, "PIXELS", "of the pictures, or several: 160,224,288 (default: 192)"),
+    ("--side", _wholes, "PIXELS", "of the pictures, or several: 160,224,288 (default: the network's)"),
     ("--at", _shares, "SHARES", "where each side's turn begins: 0,0.4,0.8"),
     ("--batch", int, "N", "samples a step (default: 16)"),
     ("--samples", int, "N", "how many to learn from (default: 100000)"),
@@ -128,7 +133,7 @@ _OPTIONS: tuple[tuple[str, Callable[[str], Any], str, str], ...] = (
     ("--precision", str, "KIND", "fp32 or bf16 (default: fp32)"),
     ("--device", str, "NAME", "cpu or cuda (default: cpu)"),
     ("--workers", int, "N", "processes that draw samples (default: 1)"),
-    ("--threads", int, "N", "that learn (default: one for each processor)"),
+    ("--threads", int, "N", "that learn, each from 4 samples of a batch or more (default: one for each processor)"),
 )
 """What is not given stays with the recipe."""
 

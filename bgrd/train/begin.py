@@ -5,18 +5,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from bgrd.errors import TrainingError, UsageError
-from bgrd.train.checkpoint import load_checkpoint, load_tensors
+from bgrd.train.checkpoint import Checkpoint, digest, load_checkpoint, load_tensors
 from bgrd.train.entry import Entry
 from bgrd.train.fit import Fit, options_of
 from bgrd.train.manifest import read_manifest
 from bgrd.train.networks.residual import ResUNet
+from bgrd.train.networks.rows import NETWORKS
 from bgrd.train.options import Options, find_recipe, parse, read_recipe
 from bgrd.train.progress import Progress
 from bgrd.train.sampler import MIXTURE, Sampler
@@ -40,12 +41,20 @@ class Wish:
 
 
 def wanted(wish: Wish) -> Options:
-    """Give the options of a run that begins. Raises TrainingError, NoInputError."""
+    """Give the options of a run that begins. Raises TrainingError, NoInputError.
+
+    A side that nobody said is the network's own. The mixture is written out, so that the run keeps it and can tell it.
+    """
+    said: Mapping[str, Any] = {}
     base = Options()
     if wish.recipe is not None:
         path = find_recipe(wish.recipe)
-        base = parse(read_recipe(path), where=str(path))
-    return parse(wish.given, where="command line", base=base)
+        said = read_recipe(path)
+        base = parse(said, where=str(path))
+    options = parse(wish.given, where="command line", base=base)
+    if "side" not in {*said, *wish.given}:
+        options = replace(options, side=(NETWORKS[options.network].side,))
+    return replace(options, mixture=options.mixture or {kind: float(share) for kind, share in MIXTURE.items()})
 
 
 def sampler(data: Path, options: Options) -> Sampler:
@@ -55,6 +64,7 @@ def sampler(data: Path, options: Options) -> Sampler:
 
 def _drawing(entries: tuple[Entry, ...], options: Options) -> Callable[[int], Sampler]:
     stock = Stock.load(entries)
+    # Empty where a run goes on that began before mixtures were written out.
     return lambda side: Sampler(stock, options.mixture or MIXTURE, side=side, seed=options.seed)
 
 
@@ -79,9 +89,7 @@ def begin(wish: Wish, progress: Progress) -> Fit:
         with _fitting(last, options.network):
             fit.resume(checkpoint)
         return fit
-    if last.exists():
-        message = f"{last} is there already: go on with --resume, or name another --out"
-        raise UsageError(message)
+    _refuse_another(wish.out)
     options = wanted(wish)
     fit = _fit(wish, options, progress)
     if wish.init is not None:
@@ -91,9 +99,37 @@ def begin(wish: Wish, progress: Progress) -> Fit:
             raise TrainingError(message)
         with _fitting(wish.init, options.network):
             fit.learner.begin_with(checkpoint)
+        fit.begun_with = _told(wish.init, checkpoint)
     if wish.encoder is not None:
         _load_encoder(fit, wish.encoder)
+        fit.begun_with = _told(wish.encoder, None)
     return fit
+
+
+def _refuse_another(out: Path) -> None:
+    """Raise UsageError where a folder holds what another run has learnt: a new one would write over it."""
+    if (out / "last.pt").exists():
+        message = f"{out / 'last.pt'} is there already: go on with --resume, or name another --out"
+        raise UsageError(message)
+    if (out / "best.pt").exists():
+        message = f"{out / 'best.pt'} is there already, of a run that left no last.pt: name another --out"
+        raise UsageError(message)
+
+
+def _told(path: Path, checkpoint: Checkpoint | None) -> dict[str, Any]:
+    """Say what a run begins with, as its checkpoints are to have it; without a checkpoint these are an encoder's."""
+    file = {"file": path.name, "sha256": digest(path)}
+    if checkpoint is None:
+        return {"by": "--encoder-weights", **file}
+    return {
+        "by": "--init",
+        **file,
+        "network": checkpoint.network,
+        "samples": checkpoint.samples,
+        "recipe": checkpoint.options,
+        "manifest_sha256": checkpoint.data,
+        "begun_with": checkpoint.begun_with,
+    }
 
 
 def _fit(wish: Wish, options: Options, progress: Progress) -> Fit:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import pickle
@@ -15,10 +16,10 @@ from torch import Tensor
 
 from bgrd.errors import CannotCreateError, NoInputError, TrainingError
 
-__all__ = ["FORMAT", "Checkpoint", "load_checkpoint", "load_tensors", "save_checkpoint", "write_whole"]
+__all__ = ["FORMAT", "Checkpoint", "digest", "load_checkpoint", "load_tensors", "save_checkpoint", "write_whole"]
 
-FORMAT = 1
-"""The newest format this bgrd reads, and the one it writes."""
+FORMAT = 2
+"""The newest format this bgrd reads, and the one it writes; it reads the first too, which has no `begun_with`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,8 @@ class Checkpoint:
     `average` is what is judged and exported; `weights` is what learning goes on with. `best` is the best validation IoU
     so far (-1: none yet), `waited` the validations since, `losses` sum and number of the losses not logged yet.
     `options` are those of the run, as `options.parse` reads them; `data` is the SHA-256 of its manifest, "" unknown.
+    `begun_with` says whose weights the run began with: {} none, None unknown, else `by` which flag, `file` by its name,
+    `sha256`, and for another run's checkpoint its network, samples, recipe, manifest_sha256 and own begun_with.
     """
 
     network: str
@@ -43,6 +46,7 @@ class Checkpoint:
     waited: int
     losses: tuple[float, int]
     data: str = ""
+    begun_with: dict[str, Any] | None = None
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -84,6 +88,12 @@ def load_tensors(path: Path) -> Any:
     except (RuntimeError, EOFError, OSError, ValueError, LookupError, pickle.UnpicklingError) as error:
         message = f"{path} is damaged, or no file of weights"
         raise TrainingError(message) from error
+
+
+def digest(path: Path) -> str:
+    """Give the SHA-256 of a file. Raises OSError."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -6,6 +6,7 @@ says the same run again.
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +22,7 @@ from bgrd.train.curves import draw_curves
 from bgrd.train.feed import Samples, batches
 from bgrd.train.learner import Learner, NotFiniteError, check_device
 from bgrd.train.log import Log, read_log
-from bgrd.train.options import FREE, Options, parse, recipe_text
+from bgrd.train.options import FREE, Options, parse, recipe_text, values_of
 from bgrd.train.progress import Progress
 from bgrd.train.schedule import rate, side_at
 from bgrd.train.stop import Stop
@@ -71,10 +72,13 @@ class Fit:
         self.place = _Place()
         self._draw, self._held, self._out, self._progress = draw, held, out, progress
         self.data = data
+        # Whose weights, as a checkpoint has it; {} where they were drawn.
+        self.begun_with: Mapping[str, Any] | None = {}
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Go on where a checkpoint was made."""
         self.learner.restore(checkpoint)
+        self.begun_with = checkpoint.begun_with
         self.place = _Place(
             samples=checkpoint.samples,
             seconds=checkpoint.seconds,
@@ -86,13 +90,12 @@ class Fit:
     def run(self) -> End:
         """Learn until the end, one is asked for, or there is nothing more to gain.
 
-        Raises TrainingError where the loss is no number any more, CannotCreateError where nothing can be written.
+        Raises TrainingError where the loss is no number any more, a worker died or a device's memory ran out, and
+        CannotCreateError where nothing can be written.
         """
         self._prepare_folder()
         with Stop() as stop:
             end = self._learn(stop)
-            if end == "done" and self.place.losses[1]:
-                self._validate()
             self._save()
         return end
 
@@ -102,16 +105,26 @@ class Fit:
         except OSError as error:
             message = f"{self._out} cannot be made: {error.strerror}"
             raise CannotCreateError(message) from error
-        write_whole(self._out / "recipe.toml", recipe_text(self.options).encode())
+        write_whole(self._out / "recipe.toml", (_beginning(self.begun_with) + recipe_text(self.options)).encode())
         sources = sorted({each.source for each in self._held})
         self._log = Log(self._out / "log.csv", sources, samples=self.place.samples)
 
     def _learn(self, stop: Stop) -> End:
-        """Go through all sides. Raises TrainingError where a worker died."""
+        """Go through all sides, and judge what was not judged yet. Raises TrainingError as `run`."""
         end: End = "done"
         try:
             while self._done() < 1 and end == "done":
                 end = self._phase(stop)
+            if end == "done" and self.place.losses[1]:
+                self._validate()
+        except torch.OutOfMemoryError as error:
+            again = "go on with --resume" if self._last.exists() else "begin again"
+            message = (
+                f"the {self.options.device} device has too little memory left for --batch {self.options.batch} at "
+                f"{self._side()} px: {self._saved()}; free some and {again}, or begin another run with a smaller "
+                "--batch or --side"
+            )
+            raise TrainingError(message) from error
         except RuntimeError as error:
             # torch tells so from a signal handler, at whatever line the run is; of what was raised in a worker, which
             # is no death, it says "Caught RuntimeError in DataLoader worker process".
@@ -159,10 +172,8 @@ class Fit:
         try:
             loss = self.learner.step(pixels, opacity, rate=self._rate())
         except NotFiniteError as error:
-            last = self._out / "last.pt"
-            where = f"{last} is from before" if last.exists() else "no checkpoint was written yet"
             message = (
-                f"the loss is no number any more at sample {place.samples}: {where}; "
+                f"the loss is no number any more at sample {place.samples}: {self._saved()}; "
                 "begin anew with a smaller --rate, or with --precision fp32"
             )
             raise TrainingError(message) from error
@@ -194,7 +205,15 @@ class Fit:
         self._progress.judged(samples=place.samples, loss=loss, iou=verdict.iou, mae=verdict.mae, best=place.best)
 
     def _save(self) -> None:
-        save_checkpoint(self._out / "last.pt", self._checkpoint())
+        save_checkpoint(self._last, self._checkpoint())
+
+    @property
+    def _last(self) -> Path:
+        return self._out / "last.pt"
+
+    def _saved(self) -> str:
+        """Say, as part of a sentence, what there is to go on from."""
+        return f"{self._last} is from before" if self._last.exists() else "no checkpoint was written yet"
 
     def _checkpoint(self) -> Checkpoint:
         learner, place = self.learner, self.place
@@ -212,6 +231,7 @@ class Fit:
             waited=place.waited,
             losses=place.losses,
             data=self.data,
+            begun_with=None if self.begun_with is None else dict(self.begun_with),
         )
 
     def _done(self) -> float:
@@ -228,15 +248,22 @@ class Fit:
         return rate(self._done(), peak=options.rate, warm_up=options.warm_up, least=options.least_rate)
 
 
+def _beginning(begun_with: Mapping[str, Any] | None) -> str:
+    """Give the line of a recipe that says whose weights a run began with: no option says so."""
+    if not begun_with:
+        return ""
+    # As JSON writes it a name can neither end the line nor hold what no TOML may.
+    return f"# begun with {begun_with['by']} {json.dumps(begun_with['file'])}, sha256 {begun_with['sha256']}\n"
+
+
 def options_of(checkpoint: Checkpoint, path: Path, given: Mapping[str, Any]) -> Options:
     """Give the options to go on with: the checkpoint's, but for what may change.
 
     Raises UsageError where others were given, TrainingError where the checkpoint's own are wrong.
     """
     options = parse(checkpoint.options, where=str(path))
-    changed = parse(given, where="command line", base=options)
-    for name in given:
-        if name not in FREE and getattr(changed, name) != getattr(options, name):
+    for name, value in values_of(given, where="command line").items():
+        if name not in FREE and value != getattr(options, name):
             message = f"--{name.replace('_', '-')} cannot change while a run goes on; begin another with --init {path}"
             raise UsageError(message)
-    return changed
+    return parse(given, where="command line", base=options)

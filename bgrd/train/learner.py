@@ -17,6 +17,9 @@ from bgrd.train.shards import Shards
 
 __all__ = ["Learner", "NotFiniteError", "check_device"]
 
+_LEAST_PART = 4
+"""Pictures a thread learns from: normalisations over fewer see next to nothing, and over one of 32 px nothing."""
+
 
 class NotFiniteError(TrainingError):
     """The loss or its slope is no number any more; nothing was learnt from it."""
@@ -26,7 +29,10 @@ class Learner:
     """Network, optimiser and running mean of the weights."""
 
     def __init__(self, options: Options, *, threads: int = 1) -> None:
-        """Make it at its beginning; on a processor `threads` learn, each from its part of a batch."""
+        """Make it at its beginning; on a processor `threads` learn, each from its part of a batch.
+
+        Fewer do where the parts would be too small.
+        """
         self.options = options
         self.row = NETWORKS[options.network]
         self.device = torch.device(options.device)
@@ -43,7 +49,7 @@ class Learner:
             self.row,
             options.loss,
             bf16=options.precision == "bf16",
-            count=threads if self.device.type == "cpu" else 1,
+            count=min(threads, max(1, options.batch // _LEAST_PART)) if self.device.type == "cpu" else 1,
         )
 
     def step(self, pixels: Tensor, opacity: Tensor, *, rate: float) -> float:

@@ -51,18 +51,32 @@ class Log:
 
 
 def read_log(path: Path) -> list[Line]:
-    """Read a log's lines; one cut off at the end by a crash is left out. Raises TrainingError where it is no log."""
+    """Read a log's lines; a last one that a crash cut off or spoilt is left out. Raises TrainingError for no log."""
     try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            header, *rows = list(csv.reader(stream)) or [[]]
+        text = path.read_bytes().decode()
+        header, *rows = list(csv.reader(io.StringIO(text, newline=""))) or [[]]
         if tuple(header[: len(_COLUMNS)]) != _COLUMNS:
             raise ValueError
-        if rows and len(rows[-1]) < len(header):
+        # Cut within its last figure a line has as many as any other.
+        if rows and not (text.endswith("\n") and _is_readable(rows[-1], header)):
             rows.pop()
-        return [{name: float(value) for name, value in zip(header, row, strict=True)} for row in rows]
+        return [_line(row, header) for row in rows]
     except (OSError, ValueError, csv.Error) as error:
         message = f"{path} is no log of `bgrd train fit`"
         raise TrainingError(message) from error
+
+
+def _line(row: Sequence[str], header: Sequence[str]) -> Line:
+    """Give a row's figures by column. Raises ValueError."""
+    return {name: float(value) for name, value in zip(header, row, strict=True)}
+
+
+def _is_readable(row: Sequence[str], header: Sequence[str]) -> bool:
+    try:
+        _line(row, header)
+    except ValueError:
+        return False
+    return True
 
 
 def _written(value: float) -> str:

@@ -13,7 +13,7 @@ from bgrd.errors import NoInputError, TrainingError
 from bgrd.train.losses import Loss
 from bgrd.train.networks.rows import NETWORKS
 
-__all__ = ["FREE", "Device", "Options", "Precision", "find_recipe", "parse", "read_recipe", "recipe_text"]
+__all__ = ["FREE", "Device", "Options", "Precision", "find_recipe", "parse", "read_recipe", "recipe_text", "values_of"]
 
 Device = Literal["cpu", "cuda"]
 Precision = Literal["fp32", "bf16"]
@@ -32,11 +32,11 @@ class Options:
     learning rate at its peak, reached after the share `warm_up`; it ends at `least_rate` times that. `average` is the
     decay of the running mean of weights. The mean is judged every `validate_every` samples; `patience` ends the run
     after so many judgements without a better one (0: never). `threads` 0 is one for each processor.
-    `mixture` are shares of kinds of samples, by name; empty is the sampler's own.
+    `mixture` are shares of kinds of samples, by name; empty is the sampler's own, whatever that is where it is drawn.
     """
 
     network: str = "lite"
-    side: tuple[int, ...] = (192,)
+    side: tuple[int, ...] = (NETWORKS["lite"].side,)
     at: tuple[float, ...] = (0.0,)
     batch: int = 16
     samples: int = 100_000
@@ -124,7 +124,20 @@ def recipe_text(options: Options) -> str:
 
 
 def parse(values: Mapping[str, Any], *, where: str, base: Options | None = None) -> Options:
-    """Make options of TOML or JSON values, over those of `base`. Raises TrainingError "<where>: <key> ..."."""
+    """Make options of TOML or JSON values, over those of `base`. Raises TrainingError "<where>: <key> ...".
+
+    One side that is said without `at` is that of the whole run, however many `base` has.
+    """
+    read = values_of(values, where=where)
+    if len(read.get("side", ())) == 1:
+        read.setdefault("at", (0.0,))
+    options = replace(base or Options(), **read)
+    _check(options, where)
+    return options
+
+
+def values_of(values: Mapping[str, Any], *, where: str) -> dict[str, Any]:
+    """Read TOML or JSON values, each by itself, by their options' names. Raises TrainingError "<where>: <key> ..."."""
     known = {each.name for each in fields(Options)}
     read: dict[str, Any] = {}
     for key, value in values.items():
@@ -136,9 +149,7 @@ def parse(values: Mapping[str, Any], *, where: str, base: Options | None = None)
         except (TypeError, ValueError) as error:
             message = f"{where}: {key} {error}, is {value!r}"
             raise TrainingError(message) from error
-    options = replace(base or Options(), **read)
-    _check(options, where)
-    return options
+    return read
 
 
 def _read(key: str, value: Any) -> Any:

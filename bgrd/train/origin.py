@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +19,7 @@ from bgrd import __version__
 from bgrd.errors import FetchError, TrainingError, UsageError
 from bgrd.models.catalogue import ROWS
 from bgrd.models.spec import ModelSpec
-from bgrd.train.checkpoint import load_checkpoint, load_tensors
+from bgrd.train.checkpoint import digest, load_checkpoint, load_tensors
 from bgrd.train.manifest import read_manifest
 from bgrd.train.networks.rows import NETWORKS, build
 
@@ -74,8 +73,9 @@ def from_checkpoint(path: Path, spec: Callable[[ModelSpec], ModelSpec]) -> Origi
         "network": row.name,
         "samples": checkpoint.samples,
         "recipe": checkpoint.options,
-        "checkpoint_sha256": _digest(path),
+        "checkpoint_sha256": digest(path),
         "manifest_sha256": checkpoint.data,
+        "begun_with": checkpoint.begun_with,
         **_versions("torch"),
     }
     return Origin(network=network.eval(), spec=spec(plain), provenance=provenance)
@@ -105,7 +105,7 @@ def from_torchvision(name: str, weights: Path | None, spec: Callable[[ModelSpec]
     else:
         network = found.get_model(name, weights=None, weights_backbone=None, num_classes=_CLASSES)
         _load(network, _state(weights), weights)
-        origin = f"sha256:{_digest(weights)}"
+        origin = f"sha256:{digest(weights)}"
     row = ROWS[_ROW].spec
     if row is None:
         message = f"the catalogue does not say how {_ROW} is fed"
@@ -165,11 +165,6 @@ def _state(path: Path) -> Mapping[str, torch.Tensor]:
         message = f"{path} is no file of weights"
         raise TrainingError(message)
     return values
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _versions(*names: str) -> dict[str, str]:

@@ -19,7 +19,7 @@ from bgrd.imaging.decode import decode
 from bgrd.imaging.picture import Picture
 from bgrd.imaging.quiet import quiet
 from bgrd.train.alike import Hash, hash_of
-from bgrd.train.judge import REVERSED, is_coloured, mask_of, trouble
+from bgrd.train.judge import EMPTY, FULL, REVERSED, is_coloured, mask_of, trouble
 
 __all__ = ["Options", "Prepared", "RejectedError", "background", "cutout", "pair"]
 
@@ -72,10 +72,12 @@ def pair(photo: bytes, mask: bytes, options: Options) -> Prepared:
     if reason:
         raise RejectedError(f"has a mask that {reason}" if not options.corrected else reason.partition(";")[0])
     image, body = _photo(photo, found, options.side)
+    opacity = opacity.resize(image.size, Image.Resampling.HAMMING)
+    _refuse_vanished(opacity, options.side)
     return Prepared(
         image=body,
         suffix=".jpg",
-        mask=_png(opacity.resize(image.size, Image.Resampling.HAMMING)),
+        mask=_png(opacity),
         hash=hash_of(image),
         turned=turned,
     )
@@ -93,6 +95,7 @@ def cutout(data: bytes, options: Options) -> Prepared:
     image.putalpha(found.alpha)
     # Pillow scales colours by their opacity: what nobody sees does not bleed into the edge.
     image = image.resize(_fitting(image.size, options.side), Image.Resampling.LANCZOS)
+    _refuse_vanished(image.getchannel("A"), options.side)
     return Prepared(image=_png(image), suffix=".png", mask=None, hash=hash_of(image))
 
 
@@ -100,6 +103,13 @@ def background(data: bytes, options: Options) -> Prepared:
     """Prepare a picture without a subject. Raises RejectedError."""
     image, body = _photo(data, _decoded(data, "the picture"), options.side)
     return Prepared(image=body, suffix=".jpg", mask=None, hash=hash_of(image))
+
+
+def _refuse_vanished(opacity: Image.Image, side: int) -> None:
+    """Raise RejectedError where shrinking has left nothing of the subject or of the ground: no sample can show it."""
+    gone = {EMPTY: "subject", FULL: "ground"}.get(trouble(opacity))
+    if gone is not None:
+        raise RejectedError(f"has a {gone} too thin for --side {side}: shrunk to that, next to nothing of it is left")
 
 
 def _decoded(data: bytes, what: str) -> Picture:
