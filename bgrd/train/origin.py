@@ -139,7 +139,7 @@ def sources_of(datasets: Sequence[Path], *, manifest: str) -> list[dict[str, Any
     """
     paths = [place / "manifest.csv" for place in datasets]
     entries = [entry for path in paths for entry in read_manifest(path)]
-    if paths and manifest and manifest not in map(_digest, paths):
+    if paths and manifest and manifest not in map(digest, paths):
         named = " and ".join(map(str, datasets))
         message = f"--data {named}: the checkpoint learnt from another data set, its manifest had sha256 {manifest}"
         raise UsageError(message)
