@@ -20,6 +20,7 @@ from bgrd.train.checkpoint import FORMAT, Checkpoint, load_checkpoint, save_chec
 from bgrd.train.curves import draw_curves
 from bgrd.train.log import Log, read_log
 from bgrd.train.options import Options, find_recipe, parse, read_recipe, recipe_text
+from bgrd.train.sampler import MIXTURE
 from bgrd.train.validate import Verdict
 from tests.pictures.making import UNHURRIED
 
@@ -178,10 +179,16 @@ def test_wrong_options_are_told(values: dict[str, Any], message: str) -> None:
     assert message in str(caught.value)
 
 
-def test_the_built_in_recipe_is_one() -> None:
-    """`lite` names the file that comes with bgrd, and it can be read."""
-    options = parse(read_recipe(find_recipe("lite")), where="lite")
+@pytest.mark.parametrize("name", ["lite", "lite-further", "lite-last"])
+def test_the_built_in_recipes(name: str) -> None:
+    """The names of those that come with bgrd stand for files that can be read, with kinds of samples there are."""
+    options = parse(read_recipe(find_recipe(name)), where=name)
     assert options.network == "lite"
+    assert options.mixture.keys() <= MIXTURE.keys()
+
+
+def test_no_such_recipe() -> None:
+    """A name that is neither is told with those there are."""
     with pytest.raises(NoInputError, match="there is no recipe heavy: name a file, or one of lite"):
         find_recipe("heavy")
 

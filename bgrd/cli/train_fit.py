@@ -45,7 +45,9 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of a run."""
     group = parser.add_argument_group("the run", "Defaults are those of no recipe.")
     group.add_argument(
-        "--recipe", metavar="FILE.toml", help="options in a file, or `lite`, the built-in model's; those given here win"
+        "--recipe",
+        metavar="FILE.toml",
+        help="options in a file, or `lite`, `lite-further`, `lite-last`, the built-in model's; those given here win",
     )
     for flag, kind, metavar, words in _OPTIONS:
         group.add_argument(flag, type=kind, default=argparse.SUPPRESS, metavar=metavar, help=words)

@@ -79,7 +79,7 @@ _BUILT_IN = Row(
         Variant(
             name="fp32",
             file_name="bgrd-lite.onnx",
-            checksum="sha256:7a59e44df850c30b59df632e2087122941ebc6925b69ad3080b2b6d601f043e2",
+            checksum="sha256:1d2fe8908a5fa93c764c2a95aebf31e2df8066521fee089ffb241e49f60534be",
         ),
     ),
 )

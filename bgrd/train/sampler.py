@@ -75,7 +75,7 @@ KINDS: tuple[Kind, ...] = (
 """Every kind there is; the shares need not come to 100."""
 
 MIXTURE: Mapping[str, float] = MappingProxyType({kind.name: kind.share for kind in KINDS})
-"""How much of each kind the built-in model is trained on."""
+"""How much of each kind a run draws that asks for no other mixture."""
 
 
 class Sampler:
