@@ -35,7 +35,7 @@ def jpeg(image: Image.Image, **options: bytes) -> bytes:
 
 
 @UNHURRIED
-@given(width=st.integers(8, 90), height=st.integers(8, 90), side=st.integers(8, 64))
+@given(width=st.integers(16, 90), height=st.integers(16, 90), side=st.integers(16, 64))
 def test_photo_and_mask_have_one_size(width: int, height: int, side: int) -> None:
     """The longer side is at most the side asked for, nothing is enlarged, the shape stays, and both sizes are equal."""
     found = pair(jpeg(photo(1, (width, height))), encoded(disc((width, height)), "PNG"), replace(OPTIONS, side=side))
