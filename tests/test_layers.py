@@ -31,7 +31,7 @@ train.fit
 train.curves | train.learner
 train.log
 train.options | train.shards | train.validate
-train.networks.rows
+train.networks.grow | train.networks.rows
 train.networks.lite | train.networks.nested | train.networks.residual
 train.average | train.checkpoint | train.feed | train.losses | train.networks.parts | train.schedule
 train.folding | train.progress | train.stop
@@ -40,6 +40,7 @@ train.scenes.drawings
 train.scenes.creatures | train.scenes.screens | train.scenes.thin | train.scenes.vehicles | train.scenes.vessels
 train.scenes.cards | train.scenes.cutouts | train.scenes.figures | train.scenes.flutter | train.scenes.pairs
 train.scenes.portraits | train.scenes.shapes | train.scenes.solids
+train.scenes.beside
 train.scenes.placing | train.scenes.subjects
 train.scenes.grounds | train.scenes.parts | train.scenes.rays
 train.augment | train.scenes.materials
@@ -153,6 +154,7 @@ OWNERS = {
             "fit",
             "learner",
             "losses",
+            "networks.grow",
             "networks.lite",
             "networks.nested",
             "networks.parts",

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from bgrd.errors import UsageError
+from bgrd.errors import TrainingError, UsageError
 from bgrd.train.begin import Wish, begin, wanted
 from bgrd.train.checkpoint import digest, load_checkpoint, save_checkpoint
 from bgrd.train.fit import Fit
@@ -137,6 +137,23 @@ def test_a_model_says_what_its_run_began_with(data: Path, tmp_path: Path) -> Non
     recipe = (files[1].parent / "recipe.toml").read_text(encoding="utf-8")
     assert recipe.startswith(f'# begun with --init "last.pt", sha256 {digest(files[0])}\n')
     assert not (files[0].parent / "recipe.toml").read_text(encoding="utf-8").startswith("#")
+
+
+def test_a_larger_network_begins_with_a_smaller_one_s_weights(data: Path, tmp_path: Path) -> None:
+    """`lite-large` grows from `lite` and says so; the other way round, and from other networks, is refused."""
+    begin(wish(data, tmp_path / "small"), Silent()).run()
+    small = tmp_path / "small" / "last.pt"
+    run = begin(wish(data, tmp_path / "large", given=QUICK | {"network": "lite-large"}, init=small), Silent())
+    assert isinstance(run.begun_with, dict)
+    assert (run.begun_with["network"], run.begun_with["samples"]) == ("lite", 8)
+    name = "stages.0.0.wide.0.weight"
+    kept = load_checkpoint(small).average[name]
+    assert torch.equal(run.learner.network.state_dict()[name][: len(kept), : kept.shape[1]], kept)
+    run.run()
+    large = tmp_path / "large" / "last.pt"
+    for network, begun in (("lite", large), ("lite-plain", small)):
+        with pytest.raises(TrainingError, match=f"is of the network .*, not {network}"):
+            begin(wish(data, tmp_path / "no", given=QUICK | {"network": network}, init=begun), Silent())
 
 
 def test_weights_of_an_encoder_are_told(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from bench.speed import networks as speed
 from bgrd.errors import TrainingError
-from bgrd.train.networks.lite import Lite, Width
+from bgrd.train.networks.lite import LARGE, Lite, Width
 from bgrd.train.networks.nested import Nested, isnet, u2net, u2netp
 from bgrd.train.networks.parts import initialise
 from bgrd.train.networks.residual import Encoder, ResUNet
@@ -48,8 +48,9 @@ def test_the_encoder_is_resnet50() -> None:
 
 
 def test_lite_stays_small() -> None:
-    """The built-in network has room for its graph below 6 MB of float32."""
+    """The built-in network has room for its graph below 6 MB, the first in float32, the one it grew into as bytes."""
     assert 1.3e6 < weights(Lite) < 1.45e6
+    assert 4.2e6 < weights(lambda: Lite(LARGE)) < 4.5e6
 
 
 @pytest.mark.parametrize(
@@ -64,7 +65,9 @@ def test_what_speed_is_measured_with_is_the_same(ours: Callable[[], nn.Module], 
     assert drawn == sorted(tuple(each.weight.shape) for each in shaped(ours).modules() if isinstance(each, nn.Conv2d))
 
 
-@pytest.mark.parametrize("name", ["lite", "lite-plain", "u2netp", pytest.param("resunet50", marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "name", ["lite", "lite-large", "lite-plain", "u2netp", pytest.param("resunet50", marks=pytest.mark.long)]
+)
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (64, 96)])
 def test_sizes_go_through(name: str, height: int, width: int) -> None:
     """Any multiples of the row's number give a mask of the picture's size; only while trained there are others."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from bgrd.errors import TrainingError
 from bgrd.train.raster import Points, fill
 from bgrd.train.scenes import grounds, outlines
+from bgrd.train.scenes.beside import held, seated
 from bgrd.train.scenes.layers import Layer, over
 from bgrd.train.scenes.materials import Material, coloured, glass, lamp, lit, metal
 from bgrd.train.scenes.parts import Part, fitted, hairy, painted_parts
@@ -88,6 +89,41 @@ def test_shadows_and_mirror_images_are_no_subject(kind: int) -> None:
     ground = shadowed(stage(3), plain(0.6), layer, kinds=(kind,))
     assert (layer.alpha == before).all()
     assert np.abs(ground - 0.6).max() > 0.01
+
+
+@given(seed=st.integers(0, 999))
+@settings(max_examples=40, deadline=None)
+def test_a_hand_is_no_subject(seed: int) -> None:
+    """What of a thing a hand hides is no longer subject, the hand is nowhere subject, and the picture stays in 0..1."""
+    scene = held(stage(seed), ball(), plain(0.6))
+    assert scene.alpha.min() >= 0
+    assert scene.alpha.max() <= 1
+    assert scene.picture.min() >= -1e-4
+    assert scene.picture.max() <= 1 + 1e-3
+    assert scene.alpha.sum() < 1.1 * ball().alpha.sum()
+    # Beyond the ball and what may blur it, all that differs from the ground is hand or shadow.
+    far = ball().soft(6).alpha < 0.01
+    assert scene.alpha[far].max() < 0.1
+
+
+def test_a_hand_comes_from_the_border_and_hides_some() -> None:
+    """Of forty hands all but a few are seen at the border, and most have a finger before the thing."""
+    scenes = [held(stage(seed), ball(), plain(0.6)) for seed in range(40)]
+    rims = [
+        np.concatenate([each.picture[0], each.picture[-1], *np.swapaxes(each.picture, 0, 1)[[0, -1]]])
+        for each in scenes
+    ]
+    assert sum(float(np.ptp(rim)) > 0.1 for rim in rims) > 35
+    assert sum(float(each.alpha[14:50, 14:50].sum()) < 0.98 * float(ball().alpha.sum()) for each in scenes) > 25
+
+
+def test_what_a_thing_sits_on_lies_behind_it() -> None:
+    """Flowers and leaves change the ground about the subject, and nothing changes where there is no subject."""
+    changed = [seated(stage(seed), ball(), plain(0.6)) - plain(0.6) for seed in range(20)]
+    near = ball().soft(8).alpha > 0.02
+    assert sum(float(np.abs(each[near]).mean()) > 0.02 for each in changed) > 17
+    assert np.array_equal(seated(stage(), Layer.empty(SIDE), plain(0.6)), plain(0.6))
+    assert held(stage(), Layer.empty(SIDE), plain(0.6)).alpha.max() == 0
 
 
 def test_light_matched_wholly_draws_the_mean_to_the_grounds() -> None:

@@ -94,7 +94,7 @@ def begin(wish: Wish, progress: Progress) -> Fit:
     fit = _fit(wish, options, progress)
     if wish.init is not None:
         checkpoint = load_checkpoint(wish.init)
-        if checkpoint.network != options.network:
+        if checkpoint.network not in {options.network, *NETWORKS[options.network].grows_from}:
             message = f"{wish.init} is of the network {checkpoint.network}, not {options.network}"
             raise TrainingError(message)
         with _fitting(wish.init, options.network):

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from bgrd.errors import TrainingError, UsageError
 from bgrd.train.average import Average
 from bgrd.train.checkpoint import Checkpoint
+from bgrd.train.networks.grow import grow
+from bgrd.train.networks.lite import Lite
 from bgrd.train.networks.rows import NETWORKS, build
 from bgrd.train.options import Options
 from bgrd.train.shards import Shards
@@ -81,8 +83,14 @@ class Learner:
         torch.set_rng_state(checkpoint.random)
 
     def begin_with(self, checkpoint: Checkpoint) -> None:
-        """Begin anew from the running mean of another run of the same network."""
-        self.network.load_state_dict(checkpoint.average)
+        """Begin anew from the running mean of another run, of the same network or of a smaller `Lite`.
+
+        Raises what torch raises, or ValueError, where the weights do not fit.
+        """
+        if checkpoint.network in self.row.grows_from and isinstance(self.network, Lite):
+            grow(self.network, checkpoint.average)
+        else:
+            self.network.load_state_dict(checkpoint.average)
         self.refresh()
 
     def refresh(self) -> None:

@@ -18,7 +18,10 @@ __all__ = ["FREE", "Device", "Options", "Precision", "find_recipe", "parse", "re
 Device = Literal["cpu", "cuda"]
 Precision = Literal["fp32", "bf16"]
 
-_RECIPES = {name: Path(__file__).parent / "data" / f"{name}.toml" for name in ("lite", "lite-further", "lite-last")}
+_RECIPES = {
+    name: Path(__file__).parent / "data" / f"{name}.toml"
+    for name in ("lite", "lite-further", "lite-last", "lite-large")
+}
 
 FREE = frozenset({"device", "workers", "threads", "patience", "save_minutes"})
 """What may be changed when a run goes on; everything else is the run."""

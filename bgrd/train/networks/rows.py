@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from bgrd.train.networks.lite import PLAIN, Lite
+from bgrd.train.networks.lite import LARGE, PLAIN, Lite
 from bgrd.train.networks.nested import isnet, u2net, u2netp
 from bgrd.train.networks.residual import ResUNet
 
@@ -27,6 +27,7 @@ class Network:
 
     `build` gives a module whose `forward` takes (B, 3, H, W) and gives a tuple of logits: the first (B, 1, H, W), those
     after it, while it is trained, of any level and at any size. `side` is what it works at unless told otherwise.
+    A run may begin with the weights of the networks it `grows_from`, too.
     """
 
     name: str
@@ -36,10 +37,12 @@ class Network:
     divide_by: Literal["255"] = "255"
     mean: Three = _IMAGENET[0]
     std: Three = _IMAGENET[1]
+    grows_from: tuple[str, ...] = ()
 
 
 _ROWS = (
     Network(name="lite", build=Lite, side=288),
+    Network(name="lite-large", build=lambda: Lite(LARGE), side=288, grows_from=("lite",)),
     Network(name="lite-plain", build=lambda: Lite(PLAIN), side=288),
     Network(name="u2netp", build=u2netp, side=320),
     Network(name="u2net", build=u2net, side=320),

@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bgrd.train.raster import Picture, Points, perspective
+from bgrd.train.scenes.beside import held
 from bgrd.train.scenes.grounds import ground, table
 from bgrd.train.scenes.materials import Material, coloured, material
 from bgrd.train.scenes.outlines import blob, box, ellipse, moved, polygon, rounded, smooth
 from bgrd.train.scenes.palette import colour, kin, vary
 from bgrd.train.scenes.parts import Part, posed
-from bgrd.train.scenes.placing import shown
+from bgrd.train.scenes.placing import laid, stand
 from bgrd.train.scenes.stage import Scene, Stage
 from bgrd.train.scenes.textures import marble, patterned, surface
 
@@ -21,11 +22,12 @@ __all__ = ["draw"]
 
 
 def draw(stage: Stage) -> Scene:
-    """Set a flat thing or a box on a table or any ground."""
+    """Set a flat thing or a box on a table or any ground, one in three in a hand."""
     kinds: list[Callable[[Stage], list[Part]]] = [_note, _book, _device, _package, _sign]
     thing = kinds[int(stage.rng.choice(5, p=[0.4, 0.2, 0.12, 0.2, 0.08]))](stage)
     behind = table(stage) if stage.chance(0.3) else ground(stage)
-    return shown(stage, [thing], behind, tilt=np.pi if stage.chance(0.4) else 0.3, low=0.45, high=1.4)
+    layer = laid(stage, [thing], behind, tilt=np.pi if stage.chance(0.4) else 0.3, low=0.45, high=1.4)
+    return held(stage, layer, behind) if stage.chance(0.35) else stand(stage, layer, behind)
 
 
 def _tipped(stage: Stage, parts: list[Part], *, half: float) -> list[Part]:

@@ -9,7 +9,7 @@ from bgrd.train.raster import Points
 from bgrd.train.scenes.grounds import outdoors
 from bgrd.train.scenes.materials import Material, coloured, material, metal
 from bgrd.train.scenes.outlines import capsule, ellipse, limb, moved
-from bgrd.train.scenes.palette import colour, earthy, vary
+from bgrd.train.scenes.palette import colour, earthy, skinlike
 from bgrd.train.scenes.parts import Part
 from bgrd.train.scenes.placing import shown
 from bgrd.train.scenes.stage import Scene, Stage
@@ -26,8 +26,7 @@ def draw(stage: Stage) -> Scene:
 
 def person(stage: Stage) -> list[Part]:
     """Give a person about 2 units tall, in any stride, at times with a thing in the hand."""
-    skin = vary(stage.rng, np.array([0.78, 0.58, 0.46], np.float32) * np.float32(stage.between(0.35, 1.2)), amount=0.03)
-    flesh = Material(surface=coloured(stage, skin, amount=0.04), bulge=0.8)
+    flesh = Material(surface=coloured(stage, skinlike(stage.rng), amount=0.04), bulge=0.8)
     shirt, trousers = _cloth(stage), _cloth(stage)
     hair = Material(surface=coloured(stage, earthy(stage.rng) * np.float32(0.6), amount=0.2), bulge=0.6, bump=1.0)
     shoulder, hip = stage.between(0.17, 0.26), stage.between(0.13, 0.2)

@@ -8,12 +8,13 @@ from dataclasses import replace
 import numpy as np
 
 from bgrd.train.raster import Picture, Points, blur
+from bgrd.train.scenes.beside import seated
 from bgrd.train.scenes.grounds import ground, leaves, photo, studio
 from bgrd.train.scenes.materials import Material, coloured
 from bgrd.train.scenes.outlines import capsule, ellipse, moved, smooth
 from bgrd.train.scenes.palette import colour, kin, vary
 from bgrd.train.scenes.parts import Part
-from bgrd.train.scenes.placing import shown
+from bgrd.train.scenes.placing import laid, shown, stand
 from bgrd.train.scenes.stage import Scene, Stage
 from bgrd.train.scenes.textures import fur, marble, noise, patterned, shades
 
@@ -24,13 +25,14 @@ def draw_butterflies(stage: Stage) -> Scene:
     """Set a butterfly on leaves, a flower or any ground, mostly out of focus."""
     behind = leaves(stage) if stage.chance(0.35) else (photo(stage) if stage.chance(0.5) else ground(stage))
     behind = blur(behind, stage.scale(0.6, 8))
-    return shown(stage, [butterfly(stage)], behind, tilt=np.pi, low=0.45, high=1.4)
+    layer = laid(stage, [butterfly(stage)], behind, tilt=np.pi, low=0.45, high=1.4)
+    return stand(stage, layer, seated(stage, layer, behind) if stage.chance(0.6) else behind)
 
 
 def draw_fish(stage: Stage) -> Scene:
-    """Set a fish, at times three, in water, on white or on any ground."""
-    kind = stage.rng.random()
-    behind = _water(stage) if kind < 0.5 else (studio(stage) if kind < 0.7 else ground(stage))
+    """Set a fish, at times three, in water, before stones and corals, on white or on any ground."""
+    made = (_water, _reef, studio, ground)[int(stage.rng.choice(4, p=[0.3, 0.25, 0.2, 0.25]))]
+    behind = made(stage)
     count = 1 if stage.chance(0.85) else 3
     return shown(stage, [fish(stage) for _ in range(count)], behind, tilt=0.5, low=0.5, high=1.4)
 
@@ -119,6 +121,13 @@ def _water(stage: Stage) -> Picture:
         shades(np.clip(row + 0.3 * (wave - 0.5), 0, 1), deep) + np.float32(stage.between(0, 0.35)) * dance[..., None]
     )
     return np.asarray(np.clip(found, 0, 1), np.float32)
+
+
+def _reef(stage: Stage) -> Picture:
+    """Give stones and corals, lumps over one another, that fade into the water."""
+    stones = blur(leaves(stage) if stage.chance(0.6) else ground(stage), stage.scale(0.5, 4))
+    part = np.float32(stage.between(0.1, 0.7))
+    return np.asarray(stones * (1 - part) + _water(stage) * part, np.float32)
 
 
 def fish(stage: Stage) -> list[Part]:

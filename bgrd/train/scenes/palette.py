@@ -8,7 +8,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-__all__ = ["Colour", "colour", "earthy", "kin", "vary"]
+__all__ = ["Colour", "colour", "earthy", "kin", "skinlike", "vary"]
 
 Colour = NDArray[np.float32]
 
@@ -22,6 +22,11 @@ def colour(rng: Generator) -> Colour:
 def earthy(rng: Generator) -> Colour:
     """Give a colour of hide, soil, wood or stone: hues from red to yellow, seldom loud."""
     return _made(rng.uniform(0.02, 0.13), rng.beta(2, 2.6), rng.beta(1.6, 1.8))
+
+
+def skinlike(rng: Generator) -> Colour:
+    """Give a colour of people's skin, dark to light."""
+    return vary(rng, np.array([0.78, 0.58, 0.46], np.float32) * np.float32(rng.uniform(0.35, 1.2)), amount=0.03)
 
 
 def kin(rng: Generator, count: int) -> Colour:

@@ -15,7 +15,7 @@ from bgrd.train.scenes.parts import Part, fitted, hairy, painted_parts, pose, po
 from bgrd.train.scenes.stage import Scene, Stage
 from bgrd.train.scenes.textures import surface
 
-__all__ = ["matched", "shadowed", "shown", "stand"]
+__all__ = ["laid", "matched", "shadowed", "shown", "stand"]
 
 _SHADOWS = (0, 0, 0, 1, 1, 2, 2, 3)
 """How often a shadow lies beneath (0), falls aslant (1), is close behind (2), or the ground mirrors (3)."""
@@ -32,6 +32,20 @@ def shown(
     hair: float = 0.0,
 ) -> Scene:
     """Set things, each of parts, on a ground, far ones first; `hair` is the length of their fur as part of the side."""
+    return stand(stage, laid(stage, things, ground, tilt=tilt, low=low, high=high, hair=hair), ground)
+
+
+def laid(
+    stage: Stage,
+    things: Sequence[Sequence[Part]],
+    ground: Picture,
+    *,
+    tilt: float = 0.15,
+    low: float = 0.4,
+    high: float = 1.3,
+    hair: float = 0.0,
+) -> Layer:
+    """Give the layer of what `shown` sets on a ground."""
     light, layer = lamp(stage), Layer.empty(stage.side)
     size = stage.scale(low, high) * len(things) ** -0.4
     for thing in things:
@@ -40,7 +54,7 @@ def shown(
         if hair:
             found = hairy(stage, found, length=hair * stage.side, fall=stage.between(0.1, 0.7))
         layer = layer.under(found)
-    return stand(stage, layer, ground)
+    return layer
 
 
 def stand(stage: Stage, layer: Layer, ground: Picture, *, floor: bool = True) -> Scene:

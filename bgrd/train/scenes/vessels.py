@@ -7,12 +7,13 @@ from dataclasses import replace
 import numpy as np
 
 from bgrd.train.raster import Points
+from bgrd.train.scenes.beside import held
 from bgrd.train.scenes.grounds import ground, table
 from bgrd.train.scenes.materials import Material, coloured, glass, material, painted
 from bgrd.train.scenes.outlines import ellipse, lathe, polygon, smooth
 from bgrd.train.scenes.palette import colour
 from bgrd.train.scenes.parts import Part
-from bgrd.train.scenes.placing import shown
+from bgrd.train.scenes.placing import laid, stand
 from bgrd.train.scenes.stage import Scene, Stage
 from bgrd.train.scenes.textures import surface
 
@@ -20,11 +21,12 @@ __all__ = ["bottle", "draw", "vase"]
 
 
 def draw(stage: Stage) -> Scene:
-    """Set a vessel on a table or any ground, at times up to four of them; one in five lies."""
+    """Set a vessel on a table or any ground, at times up to four of them, or one in a hand; one in five lies."""
     count = int(stage.rng.choice([1, 2, 4], p=[0.8, 0.13, 0.07]))
     things = [bottle(stage) if stage.chance(0.6) else vase(stage) for _ in range(count)]
     behind = table(stage) if stage.chance(0.45) else ground(stage)
-    return shown(stage, things, behind, tilt=np.pi if stage.chance(0.2) else 0.12, low=0.45, high=1.5)
+    layer = laid(stage, things, behind, tilt=np.pi if stage.chance(0.2) else 0.12, low=0.45, high=1.5)
+    return held(stage, layer, behind) if count == 1 and stage.chance(0.3) else stand(stage, layer, behind)
 
 
 def bottle(stage: Stage) -> list[Part]:
