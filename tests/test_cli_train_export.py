@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +26,8 @@ from bgrd.train.checkpoint import Checkpoint, save_checkpoint
 from bgrd.train.entry import Entry
 from bgrd.train.export import PROVENANCE_KEY
 from bgrd.train.manifest import write_manifest
-from bgrd.train.networks.rows import Network
+from bgrd.train.networks.lite import Lite
+from bgrd.train.networks.rows import NETWORKS, Network
 from tests.houses.small_networks import SPEC, Tiny, kinds, lived_in
 
 pytestmark = pytest.mark.usefixtures("rows", "one_thread")
@@ -190,6 +192,27 @@ def test_int8_says_what_it_costs(
     assert provenance(out)["int8"]["float_ends"] is bool(extra == ["--float-ends"])
 
 
+def test_packed_and_asked_both_ways(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The file is a quarter as large, gives a mirror image the mirrored answer, and says how it was made."""
+    monkeypatch.setattr(origin, "NETWORKS", NETWORKS)
+    run_pt = checkpoint(tmp_path / "lite.pt", network="lite", average=lived_in(Lite()).state_dict())
+    plain, out = tmp_path / "plain.onnx", tmp_path / "small.onnx"
+    export(run_pt, "--out", plain)
+    export(run_pt, "--out", out, "--pack", "--both-ways")
+    assert re.search("1,3.* weights packed: opacity differs by .* of 255 on average", capsys.readouterr().out)
+    assert out.stat().st_size < 0.3 * plain.stat().st_size
+    assert (provenance(plain)["both_ways"], provenance(out)["both_ways"]) == (False, True)
+    assert provenance(out)["packed"] > 1_300_000
+    session = Session(out.read_bytes(), spec=None, threads=1, name="small")
+    session.trial()
+    tensor = np.random.default_rng(1).standard_normal((1, 3, 64, 64)).astype(np.float32)
+    there, back = session.run(tensor)[0], session.run(np.ascontiguousarray(tensor[..., ::-1]))[0]
+    assert np.ptp(there) > 1e-3
+    assert np.abs(there - back[..., ::-1]).max() < 1e-5
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "words"),
     [
@@ -203,6 +226,13 @@ def test_int8_says_what_it_costs(
         (["{run}", "--out", "{place}/mine.onnx", "--calibration", "{data}"], UsageError, "goes with --int8"),
         (["{run}", "--out", "{place}/mine.onnx", "--method", "entropy"], UsageError, "--method goes with --int8"),
         (["{run}", "--out", "{place}/mine.onnx", "--float-ends"], UsageError, "--float-ends goes with --int8"),
+        (["{run}", "--out", "{place}/mine.onnx", "--pack"], TrainingError, "no convolution has float32 weights enough"),
+        (
+            ["{run}", "--out", "{place}/mine.onnx", "--pack", "--int8", "--calibration", "{data}"],
+            UsageError,
+            "choose one",
+        ),
+        (["fcn_resnet50", "--out", "{place}/mine.onnx", "--both-ways"], UsageError, "goes with a checkpoint"),
         (["{run}", "--out", "{place}/mine.onnx", "--side", "50"], UsageError, "50 is not a multiple of 8"),
         (["{run}", "--out", "{place}/mine.onnx", "--data", "{place}"], NoInputError, "manifest.csv cannot be read"),
     ],

@@ -25,14 +25,14 @@ train.manifest
 cli.train_progress
 cli.train_evaluate
 cli.evaluation_tables
-cli.train_export
+cli.train_export | train.pack
 train.export
 train.fit
 train.curves | train.learner
 train.log
 train.options | train.shards | train.validate
 train.networks.grow | train.networks.rows
-train.networks.lite | train.networks.nested | train.networks.residual
+train.networks.lite | train.networks.mirrored | train.networks.nested | train.networks.residual
 train.average | train.checkpoint | train.feed | train.losses | train.networks.parts | train.schedule
 train.folding | train.progress | train.stop
 train.sampler
@@ -116,7 +116,7 @@ OWNERS = {
     "isal": {"imaging.deflate"},
     "watchdog": {"intake.watch"},
     "sqlite3": {"journal.database", "journal.file", "journal.repair", "journal.salvage"},
-    "onnx": {"models.quantize", "models.widen", "train.export", "train.folding"},
+    "onnx": {"models.quantize", "models.widen", "train.export", "train.folding", "train.pack"},
     "onnxruntime": {"models.quantize", "models.session"},
     "pydantic": {
         f"config.{name}"
@@ -156,6 +156,7 @@ OWNERS = {
             "losses",
             "networks.grow",
             "networks.lite",
+            "networks.mirrored",
             "networks.nested",
             "networks.parts",
             "networks.residual",

@@ -29,7 +29,7 @@ from bgrd.models.session import Session
 from bgrd.models.spec import ModelSpec
 from bgrd.train.folding import fold
 
-__all__ = ["BOUND", "PROVENANCE_KEY", "Checked", "check", "described", "graph_of", "inputs_for"]
+__all__ = ["BOUND", "PROVENANCE_KEY", "Checked", "apart", "bytes_of", "check", "described", "graph_of", "inputs_for"]
 
 _OPSET = 17
 
@@ -107,7 +107,7 @@ def graph_of(network: nn.Module, spec: ModelSpec) -> bytes:
     for dimension, name in _AXES.items():
         sides[dimension].dim_param = name
     sides[1].dim_value = channels
-    return _bytes_of(model)
+    return bytes_of(model)
 
 
 def described(data: bytes, spec: ModelSpec, provenance: Mapping[str, Any]) -> bytes:
@@ -116,7 +116,7 @@ def described(data: bytes, spec: ModelSpec, provenance: Mapping[str, Any]) -> by
     texts = {METADATA_KEY: spec.to_json(), PROVENANCE_KEY: dict(provenance)}
     helper.set_model_props(model, {key: json.dumps(value) for key, value in texts.items()})
     model.producer_name = "bgrd"
-    return _bytes_of(model)
+    return bytes_of(model)
 
 
 def inputs_for(spec: ModelSpec, *, seed: int = 1) -> list[NDArray[np.float32]]:
@@ -168,6 +168,21 @@ def check(data: bytes, network: nn.Module, spec: ModelSpec, inputs: Iterable[NDA
     return Checked(difference=difference, bound=bound, shapes=tuple(tensor.shape for tensor, _values in found))
 
 
+def apart(data: bytes, other: bytes, spec: ModelSpec) -> float:
+    """Load two files as bgrd does, try them, and give how far apart what they answer is on average, as opacity.
+
+    Raises TrainingError where one cannot be used.
+    """
+    try:
+        first, second = (Session(each, spec=None, threads=1, name=spec.name) for each in (data, other))
+        second.trial()
+        differences = [np.abs(first.run(each)[0] - second.run(each)[0]).mean() for each in inputs_for(spec)[:2]]
+    except ModelFault as fault:
+        message = f"the file of {spec.name} cannot be used: {fault}"
+        raise TrainingError(message) from fault
+    return float(np.mean(differences))
+
+
 def _answer(final: _Final, tensor: NDArray[Any]) -> NDArray[Any]:
     with torch.no_grad():
         answer: NDArray[Any] = final(torch.from_numpy(tensor)).numpy()
@@ -186,7 +201,7 @@ def _difference(found: NDArray[Any], expected: NDArray[Any], spec: ModelSpec) ->
     return difference if np.isfinite(difference) else float("inf")
 
 
-def _bytes_of(model: onnx.ModelProto) -> bytes:
+def bytes_of(model: onnx.ModelProto) -> bytes:
     """Give a model as a file. Raises TrainingError where it is malformed."""
     try:
         onnx.checker.check_model(model)
