@@ -9,7 +9,7 @@
     +-- CannotCreateError         73  an output cannot be made
     +-- StateError                74  the journal cannot be read or written
     |   +-- JournalError          65  it is damaged, or another program's or version's
-    +-- BusyError                 75  another bgrd holds this state, inbox or download
+    +-- BusyError                 75  another bgrd holds this state, inbox, download or run
     +-- LicenceError              77  a model's licence was not accepted, or access to it not granted
     +-- ConfigError               78  the configuration is wrong; names the key
     +-- Fault                         a job could not be finished; `policy` says what follows
@@ -148,7 +148,7 @@ class JournalError(StateError):
 
 
 class BusyError(BgrdError):
-    """Another bgrd holds this state directory, inbox or download; names the holder as far as it is known."""
+    """Another bgrd holds this state directory, inbox, download or run; names the holder as far as it is known."""
 
     exit_code = os.EX_TEMPFAIL
 

@@ -1,4 +1,4 @@
-"""Keeps a second bgrd out of one state directory and out of one inbox, by flock: a killed holder holds nothing."""
+"""Keeps a second bgrd out of a state directory, an inbox or a run's folder, by flock: a killed holder holds nothing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bgrd.delivery.beneath import folder_faults
 from bgrd.errors import BusyError, StateError
 from bgrd.escape import shown
 
-__all__ = ["Holder", "Lock", "hold", "hold_inbox", "holder"]
+__all__ = ["Holder", "Lock", "hold", "hold_inbox", "hold_run", "holder"]
 
 _NAME = "lock"
 _UNABLE = frozenset(
@@ -146,6 +146,15 @@ def hold_inbox(inbox: Path) -> Lock | None:
     with folder_faults("inbox", inbox):
         fd = _locked_directory(inbox, busy="works on the inbox")
         return None if fd is None else Lock(fd)
+
+
+def hold_run(folder: Path) -> Lock | None:
+    """Lock the folder of a training run against another one; None where its file system cannot.
+
+    Raises BusyError that names the holder as far as this machine knows it, and OSError where it cannot be opened.
+    """
+    fd = _locked_directory(folder, busy="learns in")
+    return None if fd is None else Lock(fd)
 
 
 def _locked_directory(path: Path, *, busy: str) -> int | None:

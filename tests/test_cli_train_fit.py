@@ -162,7 +162,7 @@ def test_mistakes_of_the_command_line(
         ([set_, "--out", run, "--resume", "--recipe", "lite"], 64, "leave --recipe out"),
         ([str(fewer), "--out", run, "--resume"], 64, f"is not what {run} began with"),
         ([set_, "--out", new, "--resume"], 66, "last.pt cannot be read: No such file"),
-        ([set_, "--out", new, "--network", "vgg"], 65, "network must be one of lite, lite-plain, u2netp"),
+        ([set_, "--out", new, "--network", "vgg"], 65, "network must be one of lite, lite-large, lite-plain, u2netp"),
         ([set_, "--out", new, "--recipe", "heavy"], 66, "there is no recipe heavy"),
         ([set_, "--out", new, "--encoder-weights", run], 64, "the network lite has no encoder"),
         ([set_, "--out", new, "--network", "u2netp", "--init", f"{run}/best.pt"], 65, "is of the network lite, not"),

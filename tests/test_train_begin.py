@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -11,7 +12,8 @@ from typing import Any
 import pytest
 import torch
 
-from bgrd.errors import TrainingError, UsageError
+from bgrd.errors import BusyError, TrainingError, UsageError
+from bgrd.lock import hold_run
 from bgrd.train.begin import Wish, begin, wanted
 from bgrd.train.checkpoint import digest, load_checkpoint, save_checkpoint
 from bgrd.train.fit import Fit
@@ -183,6 +185,18 @@ def test_a_checkpoint_from_before_does_not_know(data: Path, tmp_path: Path) -> N
     assert begun["begun_with"] is None
     begin(wish(data, tmp_path, resume=True), Silent()).run()
     assert load_checkpoint(tmp_path / "last.pt").begun_with is None
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_two_runs_cannot_learn_in_one_folder(data: Path, tmp_path: Path, *, resume: bool) -> None:
+    """The second one is told who is first, and writes nothing."""
+    if resume:
+        begin(wish(data, tmp_path), Silent()).run()
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    second = begin(wish(data, tmp_path, resume=resume), Silent())
+    with hold_run(tmp_path) or nullcontext(), pytest.raises(BusyError, match=r"another bgrd .*already learns in"):
+        second.run()
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_what_another_run_has_learnt_is_not_written_over(data: Path, tmp_path: Path) -> None:

@@ -153,7 +153,10 @@ def test_a_recipe_says_the_same_run_again(tmp_path_factory: pytest.TempPathFacto
     ("values", "message"),
     [
         ({"colour": 1}, "r: there is no option 'colour'"),
-        ({"network": "vgg"}, "r: network must be one of lite, lite-plain, u2netp, u2net, isnet, resunet50, is 'vgg'"),
+        (
+            {"network": "vgg"},
+            "r: network must be one of lite, lite-large, lite-plain, u2netp, u2net, isnet, resunet50, is 'vgg'",
+        ),
         ({"precision": "int8"}, "precision must be one of fp32, bf16"),
         ({"batch": 1}, "batch must be a whole number from 2 to 65536, is 1"),
         ({"batch": 8.5}, "batch must be a whole number"),
@@ -179,11 +182,14 @@ def test_wrong_options_are_told(values: dict[str, Any], message: str) -> None:
     assert message in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["lite", "lite-further", "lite-last"])
-def test_the_built_in_recipes(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "network"),
+    [("lite", "lite"), ("lite-further", "lite"), ("lite-last", "lite"), ("lite-large", "lite-large")],
+)
+def test_the_built_in_recipes(name: str, network: str) -> None:
     """The names of those that come with bgrd stand for files that can be read, with kinds of samples there are."""
     options = parse(read_recipe(find_recipe(name)), where=name)
-    assert options.network == "lite"
+    assert options.network == network
     assert options.mixture.keys() <= MIXTURE.keys()
 
 

@@ -10,6 +10,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +18,7 @@ from typing import Any, Literal
 import torch
 
 from bgrd.errors import CannotCreateError, TrainingError, UsageError
+from bgrd.lock import hold_run
 from bgrd.train.checkpoint import Checkpoint, save_checkpoint, write_whole
 from bgrd.train.curves import draw_curves
 from bgrd.train.feed import Samples, batches
@@ -90,21 +92,26 @@ class Fit:
     def run(self) -> End:
         """Learn until the end, one is asked for, or there is nothing more to gain.
 
-        Raises TrainingError where the loss is no number any more, a worker died or a device's memory ran out, and
-        CannotCreateError where nothing can be written.
+        Raises TrainingError where the loss is no number any more, a worker died or a device's memory ran out,
+        BusyError where another run learns in the folder, and CannotCreateError where nothing can be written.
         """
-        self._prepare_folder()
-        with Stop() as stop:
-            end = self._learn(stop)
-            self._save()
+        with self._hold_folder():
+            self._prepare_folder()
+            with Stop() as stop:
+                end = self._learn(stop)
+                self._save()
         return end
 
-    def _prepare_folder(self) -> None:
+    def _hold_folder(self) -> AbstractContextManager[object]:
+        """Make the folder and keep other runs out of it, where its file system can. Raises CannotCreateError."""
         try:
             self._out.mkdir(parents=True, exist_ok=True)
+            return hold_run(self._out) or nullcontext()
         except OSError as error:
             message = f"{self._out} cannot be made: {error.strerror}"
             raise CannotCreateError(message) from error
+
+    def _prepare_folder(self) -> None:
         write_whole(self._out / "recipe.toml", (_beginning(self.begun_with) + recipe_text(self.options)).encode())
         sources = sorted({each.source for each in self._held})
         self._log = Log(self._out / "log.csv", sources, samples=self.place.samples)
