@@ -147,7 +147,6 @@ OWNERS = {
         f"train.{name}"
         for name in (
             "average",
-            "begin",
             "checkpoint",
             "export",
             "feed",

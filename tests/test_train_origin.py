@@ -118,7 +118,7 @@ def test_other_weights_are_told(weights: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.pth"
     for what, words in (
         (b"nothing", "damaged, or no file of weights"),
-        ([1, 2], "is no file of weights"),
+        ([1, 2], "holds no weights by name"),
         ({"backbone.9.weight": torch.zeros(1)}, "does not hold the weights of Classes"),
     ):
         if isinstance(what, bytes):

@@ -9,10 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from bgrd.errors import TrainingError, UsageError
-from bgrd.train.checkpoint import Checkpoint, digest, load_checkpoint, load_tensors
+from bgrd.train.checkpoint import Checkpoint, digest, load_checkpoint, load_weights
 from bgrd.train.entry import Entry
 from bgrd.train.fit import Fit, options_of
 from bgrd.train.manifest import read_manifest
@@ -156,10 +154,7 @@ def _load_encoder(fit: Fit, path: Path) -> None:
     if not isinstance(network, ResUNet):
         message = f"--encoder-weights: the network {fit.options.network} has no encoder of torchvision's"
         raise UsageError(message)
-    weights = load_tensors(path)
-    if not isinstance(weights, Mapping) or not all(isinstance(each, torch.Tensor) for each in weights.values()):
-        message = f"{path} holds no weights by name"
-        raise TrainingError(message)
+    weights = load_weights(path)
     try:
         network.encoder.load(weights)
     except TrainingError as error:

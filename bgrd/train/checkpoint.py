@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import pickle
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -16,7 +17,15 @@ from torch import Tensor
 
 from bgrd.errors import CannotCreateError, NoInputError, TrainingError
 
-__all__ = ["FORMAT", "Checkpoint", "digest", "load_checkpoint", "load_tensors", "save_checkpoint", "write_whole"]
+__all__ = [
+    "FORMAT",
+    "Checkpoint",
+    "digest",
+    "load_checkpoint",
+    "load_weights",
+    "save_checkpoint",
+    "write_whole",
+]
 
 FORMAT = 2
 """The newest format this bgrd reads, and the one it writes; it reads the first too, which has no `begun_with`."""
@@ -62,7 +71,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
     Raises NoInputError where it cannot be read, TrainingError where it is damaged, no checkpoint or of a newer bgrd.
     """
-    values = load_tensors(path)
+    values = _load_tensors(path)
     if not isinstance(values, dict) or not isinstance(values.get("bgrd"), int):
         message = f"{path} is no checkpoint of bgrd"
         raise TrainingError(message)
@@ -76,7 +85,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise TrainingError(message) from error
 
 
-def load_tensors(path: Path) -> Any:
+def _load_tensors(path: Path) -> Any:
     """Read what torch.save wrote of plain values. Raises NoInputError, TrainingError where it is no such file."""
     try:
         data = path.read_bytes()
@@ -88,6 +97,15 @@ def load_tensors(path: Path) -> Any:
     except (RuntimeError, EOFError, OSError, ValueError, LookupError, pickle.UnpicklingError) as error:
         message = f"{path} is damaged, or no file of weights"
         raise TrainingError(message) from error
+
+
+def load_weights(path: Path) -> Mapping[str, Tensor]:
+    """Read a file of weights by name. Raises NoInputError, TrainingError where it is something else."""
+    values = _load_tensors(path)
+    if not isinstance(values, Mapping) or not all(isinstance(value, Tensor) for value in values.values()):
+        message = f"{path} holds no weights by name"
+        raise TrainingError(message)
+    return values
 
 
 def digest(path: Path) -> str:

@@ -19,7 +19,7 @@ from bgrd import __version__
 from bgrd.errors import FetchError, TrainingError, UsageError
 from bgrd.models.catalogue import ROWS
 from bgrd.models.spec import ModelSpec
-from bgrd.train.checkpoint import digest, load_checkpoint, load_tensors
+from bgrd.train.checkpoint import digest, load_checkpoint, load_weights
 from bgrd.train.manifest import read_manifest
 from bgrd.train.networks.rows import NETWORKS, build
 
@@ -104,7 +104,7 @@ def from_torchvision(name: str, weights: Path | None, spec: Callable[[ModelSpec]
         origin = "torchvision's default weights"
     else:
         network = found.get_model(name, weights=None, weights_backbone=None, num_classes=_CLASSES)
-        _load(network, _state(weights), weights)
+        _load(network, load_weights(weights), weights)
         origin = f"sha256:{digest(weights)}"
     row = ROWS[_ROW].spec
     if row is None:
@@ -156,15 +156,6 @@ def _load(network: nn.Module, weights: Mapping[str, torch.Tensor], path: Path) -
         reason = " ".join(str(error).split())[:200]
         message = f"{path} does not hold the weights of {type(network).__name__}: {reason}"
         raise TrainingError(message) from error
-
-
-def _state(path: Path) -> Mapping[str, torch.Tensor]:
-    """Read a file of weights; nothing in it is run. Raises NoInputError, TrainingError."""
-    values = load_tensors(path)
-    if not isinstance(values, Mapping) or not all(isinstance(value, torch.Tensor) for value in values.values()):
-        message = f"{path} is no file of weights"
-        raise TrainingError(message)
-    return values
 
 
 def _versions(*names: str) -> dict[str, str]:
