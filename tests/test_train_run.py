@@ -184,7 +184,13 @@ def test_wrong_options_are_told(values: dict[str, Any], message: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "network"),
-    [("lite", "lite"), ("lite-further", "lite"), ("lite-last", "lite"), ("lite-large", "lite-large")],
+    [
+        ("lite", "lite"),
+        ("lite-further", "lite"),
+        ("lite-last", "lite"),
+        ("lite-large", "lite-large"),
+        ("lite-end", "lite-large"),
+    ],
 )
 def test_the_built_in_recipes(name: str, network: str) -> None:
     """The names of those that come with bgrd stand for files that can be read, with kinds of samples there are."""

@@ -20,7 +20,7 @@ Precision = Literal["fp32", "bf16"]
 
 _RECIPES = {
     name: Path(__file__).parent / "data" / f"{name}.toml"
-    for name in ("lite", "lite-further", "lite-last", "lite-large")
+    for name in ("lite", "lite-further", "lite-last", "lite-large", "lite-end")
 }
 
 FREE = frozenset({"device", "workers", "threads", "patience", "save_minutes"})
