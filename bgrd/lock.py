@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from weakref import WeakSet
 
 from bgrd.delivery.beneath import folder_faults
 from bgrd.errors import BusyError, StateError
@@ -151,10 +152,27 @@ def hold_inbox(inbox: Path) -> Lock | None:
 def hold_run(folder: Path) -> Lock | None:
     """Lock the folder of a training run against another one; None where its file system cannot.
 
-    Raises BusyError that names the holder as far as this machine knows it, and OSError where it cannot be opened.
+    Processes forked later, as those that draw samples, do not hold it: they may outlive a run that is killed. Raises
+    BusyError that names the holder as far as this machine knows it, and OSError where the folder cannot be opened.
     """
     fd = _locked_directory(folder, busy="learns in")
-    return None if fd is None else Lock(fd)
+    if fd is None:
+        return None
+    lock = Lock(fd)
+    _NOT_INHERITED.add(lock)
+    return lock
+
+
+_NOT_INHERITED: WeakSet[Lock] = WeakSet()
+
+
+def _let_go() -> None:
+    """Close in a child what is its parent's; that leaves the parent's lock as it is."""
+    for lock in _NOT_INHERITED:
+        lock.close()
+
+
+os.register_at_fork(after_in_child=_let_go)
 
 
 def _locked_directory(path: Path, *, busy: str) -> int | None:

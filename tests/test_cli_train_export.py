@@ -232,7 +232,12 @@ def test_packed_and_asked_both_ways(
             UsageError,
             "choose one",
         ),
-        (["fcn_resnet50", "--out", "{place}/mine.onnx", "--both-ways"], UsageError, "goes with a checkpoint"),
+        (
+            ["fcn_resnet50", "--out", "{place}/mine.onnx", "--both-ways"],
+            UsageError,
+            "--both-ways goes with a checkpoint",
+        ),
+        (["fcn_resnet50", "--out", "{place}/mine.onnx", "--pack"], UsageError, "--pack goes with a checkpoint"),
         (["{run}", "--out", "{place}/mine.onnx", "--side", "50"], UsageError, "50 is not a multiple of 8"),
         (["{run}", "--out", "{place}/mine.onnx", "--data", "{place}"], NoInputError, "manifest.csv cannot be read"),
     ],

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from bgrd.errors import BusyError, TrainingError, UsageError
-from bgrd.lock import hold_run
-from bgrd.train.begin import Wish, begin, wanted
+from bgrd.errors import BusyError, CannotCreateError, TrainingError, UsageError
+from bgrd.train.begin import Wish, alone, begin, wanted
 from bgrd.train.checkpoint import digest, load_checkpoint, save_checkpoint
 from bgrd.train.fit import Fit
 from bgrd.train.options import parse, read_recipe
@@ -187,16 +188,60 @@ def test_a_checkpoint_from_before_does_not_know(data: Path, tmp_path: Path) -> N
     assert load_checkpoint(tmp_path / "last.pt").begun_with is None
 
 
-@pytest.mark.parametrize("resume", [False, True])
-def test_two_runs_cannot_learn_in_one_folder(data: Path, tmp_path: Path, *, resume: bool) -> None:
-    """The second one is told who is first, and writes nothing."""
-    if resume:
-        begin(wish(data, tmp_path), Silent()).run()
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    second = begin(wish(data, tmp_path, resume=resume), Silent())
-    with hold_run(tmp_path) or nullcontext(), pytest.raises(BusyError, match=r"another bgrd .*already learns in"):
-        second.run()
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+def test_two_runs_cannot_learn_in_one_folder(tmp_path: Path) -> None:
+    """The second one is told who is first before it reads anything; a folder where nothing was written goes again."""
+    folder = tmp_path / "runs" / "one"
+    with alone(folder):
+        assert folder.is_dir()
+        with pytest.raises(BusyError, match=r"another bgrd .*already learns in"), alone(folder):
+            pytest.fail("there are two")
+        assert folder.is_dir()
+    assert not folder.exists()
+    with alone(folder):
+        (folder / "last.pt").touch()
+    with alone(folder):
+        pass
+    assert (folder / "last.pt").exists()
+
+
+def test_who_draws_samples_does_not_hold_the_folder(tmp_path: Path) -> None:
+    """A process forked by a run that was killed may live on for seconds; the next run need not wait for it."""
+    with alone(tmp_path):
+        forked = get_context("fork").Process(target=_lock_again, args=(tmp_path,))
+        forked.start()
+        forked.join(20)
+        assert forked.exitcode == 0
+        with pytest.raises(BusyError), alone(tmp_path):
+            pytest.fail("the fork released what is not its own")
+
+
+def _lock_again(folder: Path) -> None:
+    """End with 0 where this process holds no descriptor of the folder and the folder is held all the same."""
+    inherited = [
+        link for link in Path("/proc/self/fd").iterdir() if link.is_symlink() and os.readlink(link) == str(folder)
+    ]
+    with suppress(BusyError), alone(folder):
+        os._exit(2)
+    os._exit(len(inherited))
+
+
+def test_a_folder_that_cannot_be_is_told(tmp_path: Path) -> None:
+    """A file in its place is named."""
+    (tmp_path / "run").touch()
+    with pytest.raises(CannotCreateError, match="run cannot be made: File exists"), alone(tmp_path / "run"):
+        pytest.fail("it cannot be")
+
+
+def test_weights_that_are_missing_are_told(data: Path, tmp_path: Path) -> None:
+    """Growing is as strict as going on: a checkpoint without some of its network's weights is damaged."""
+    begin(wish(data, tmp_path / "small"), Silent()).run()
+    small = tmp_path / "small" / "last.pt"
+    left = load_checkpoint(small)
+    kept = {name: value for name, value in left.average.items() if not name.startswith("heads.3")}
+    for average in (kept, {}):
+        save_checkpoint(small, replace(left, average=average))
+        with pytest.raises(TrainingError, match="does not fit the network lite-large; it is damaged"):
+            begin(wish(data, tmp_path / "large", given=QUICK | {"network": "lite-large"}, init=small), Silent())
 
 
 def test_what_another_run_has_learnt_is_not_written_over(data: Path, tmp_path: Path) -> None:

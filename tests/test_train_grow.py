@@ -55,21 +55,21 @@ def test_it_answers_as_before(
     before = answer(small)
     assert float(before.std()) > 0.01
     grow(large, small.state_dict())
-    assert answer(large) == pytest.approx(before, abs=1e-3 * float(before.abs().max()))
+    assert answer(large) == pytest.approx(before, abs=1e-5 * float(before.abs().max()))
 
 
 def test_all_of_it_learns() -> None:
-    """After a few steps no weight is where it was, and those that were nothing are something."""
+    """After a few steps no weight is where it was, not one number of it."""
     small, large = learnt(), Lite(LARGE)
     grow(large, small.state_dict())
     before = {name: value.clone() for name, value in large.named_parameters()}
-    optimiser = torch.optim.AdamW(large.parameters(), lr=1e-3)
+    optimiser = torch.optim.AdamW(large.parameters(), lr=1e-3, weight_decay=0)
     images = torch.rand(4, 3, 64, 64)
     for _ in range(3):
         optimiser.zero_grad()
         torch.autograd.backward(sum((mask.sigmoid() * torch.rand_like(mask)).sum() for mask in large.train()(images)))
         optimiser.step()
-    assert [name for name, value in large.named_parameters() if torch.equal(value, before[name])] == []
+    assert [name for name, value in large.named_parameters() if bool((value == before[name]).any())] == []
 
 
 @pytest.mark.parametrize(

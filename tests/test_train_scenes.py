@@ -117,6 +117,14 @@ def test_a_hand_comes_from_the_border_and_hides_some() -> None:
     assert sum(float(each.alpha[14:50, 14:50].sum()) < 0.98 * float(ball().alpha.sum()) for each in scenes) > 25
 
 
+def test_a_thing_cut_by_the_frame_is_held_where_it_is_seen() -> None:
+    """Of thirty hands most hide some of a thing that goes on beyond the lower border."""
+    part = Part(outlines=[outlines.ellipse(32, 52, across=22, down=30)], made=dull((1, 0, 0)))
+    layer = painted_parts(stage(), [part], ground=plain(0), light=lamp(stage()))
+    shares = [float(held(stage(seed), layer, plain(0.6)).alpha.sum() / layer.alpha.sum()) for seed in range(30)]
+    assert sum(share < 0.985 for share in shares) > 20
+
+
 def test_what_a_thing_sits_on_lies_behind_it() -> None:
     """Flowers and leaves change the ground about the subject, and nothing changes where there is no subject."""
     changed = [seated(stage(seed), ball(), plain(0.6)) - plain(0.6) for seed in range(20)]

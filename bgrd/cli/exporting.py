@@ -64,8 +64,8 @@ def _check_options(options: argparse.Namespace) -> None:
         wrong = f"{idle[0]} goes with --int8"
     elif options.int8 and options.pack:
         wrong = "--pack and --int8 are two ways to keep weights as bytes: choose one"
-    elif options.both_ways and options.what in TORCHVISION:
-        wrong = "--both-ways goes with a checkpoint"
+    elif (options.both_ways or options.pack) and options.what in TORCHVISION:
+        wrong = f"{'--both-ways' if options.both_ways else '--pack'} goes with a checkpoint"
     elif options.weights is not None and options.what not in TORCHVISION:
         wrong = f"--weights goes with a name of torchvision's: {', '.join(TORCHVISION)}"
     if wrong:

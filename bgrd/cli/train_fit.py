@@ -33,7 +33,12 @@ def add(subparsers: Any) -> None:
     parser.add_argument("--out", type=Path, metavar="RUN", help="the folder of the run")
     begin = parser.add_argument_group("how it begins").add_mutually_exclusive_group()
     begin.add_argument("--resume", action="store_true", help="go on with RUN/last.pt, by its own options")
-    begin.add_argument("--init", type=Path, metavar="FILE.pt", help="begin with the weights of another run")
+    begin.add_argument(
+        "--init",
+        type=Path,
+        metavar="FILE.pt",
+        help="begin with the weights of another run; a lite-large may with a lite's",
+    )
     begin.add_argument("--encoder-weights", type=Path, metavar="FILE.pth", help="resnet50: what torchvision's learnt")
     _add_options(parser)
     shown = parser.add_argument_group("what is shown")
@@ -47,7 +52,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--recipe",
         metavar="FILE.toml",
-        help="options in a file, or `lite`, `lite-further`, `lite-last`, the built-in model's; those given here win",
+        help="options in a file, or one of the built-in model's runs, in their order: `lite`, `lite-further`, "
+        "`lite-last`, `lite-large`, `lite-end`; those given here win",
     )
     for flag, kind, metavar, words in _OPTIONS:
         group.add_argument(flag, type=kind, default=argparse.SUPPRESS, metavar=metavar, help=words)
@@ -57,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
     """Train; gives 0, or 130 where it was stopped. Raises BgrdError."""
     # torch and all that, for this command alone
     from bgrd.cli.train_progress import RunProgress  # noqa: PLC0415
-    from bgrd.train.begin import Wish, begin  # noqa: PLC0415
+    from bgrd.train.begin import Wish, alone, begin  # noqa: PLC0415
 
     if options.out is None and options.show_samples is None:
         message = "where to? Name a folder for the run with --out"
@@ -79,7 +85,8 @@ def run(options: argparse.Namespace) -> int:
     if options.resume and options.recipe is not None:
         message = "--resume goes on by the run's own options: leave --recipe out"
         raise UsageError(message)
-    with RunProgress(wanted=not options.no_progress) as progress:
+    # Before what lies there is read: a run that is just ending may still write it.
+    with alone(wish.out), RunProgress(wanted=not options.no_progress) as progress:
         end = begin(wish, progress).run()
     again = shlex.join(["bgrd", "train", "fit", str(options.data), "--out", str(options.out), "--resume"])
     print(_WORDS[end].format(out=line(str(options.out)), again=line(again)))

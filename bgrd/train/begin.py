@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bgrd.errors import TrainingError, UsageError
+from bgrd.errors import CannotCreateError, TrainingError, UsageError
+from bgrd.lock import hold_run
 from bgrd.train.checkpoint import Checkpoint, digest, load_checkpoint, load_weights
 from bgrd.train.entry import Entry
 from bgrd.train.fit import Fit, options_of
@@ -22,7 +23,7 @@ from bgrd.train.sampler import MIXTURE, Sampler
 from bgrd.train.stock import Stock
 from bgrd.train.validate import held_back
 
-__all__ = ["Wish", "begin", "sampler", "wanted"]
+__all__ = ["Wish", "alone", "begin", "sampler", "wanted"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +75,32 @@ def _manifest(data: Path) -> Path:
     return data / "manifest.csv" if data.is_dir() else data
 
 
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Make the folder of a run and keep other runs out of it, where its file system can; an empty one goes again.
+
+    Raises BusyError where another run is at work there, CannotCreateError.
+    """
+    made = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        message = f"{folder} cannot be made: {error.strerror}"
+        raise CannotCreateError(message) from error
+    try:
+        held = hold_run(folder)
+    except OSError as error:
+        message = f"{folder} cannot be used: {error.strerror}"
+        raise CannotCreateError(message) from error
+    try:
+        with held or nullcontext():
+            yield
+    finally:
+        if made:
+            with suppress(OSError):
+                folder.rmdir()
+
+
 def begin(wish: Wish, progress: Progress) -> Fit:
     """Make the run. Raises UsageError, NoInputError, TrainingError."""
     last = wish.out / "last.pt"
@@ -92,8 +119,9 @@ def begin(wish: Wish, progress: Progress) -> Fit:
     fit = _fit(wish, options, progress)
     if wish.init is not None:
         checkpoint = load_checkpoint(wish.init)
-        if checkpoint.network not in {options.network, *NETWORKS[options.network].grows_from}:
-            message = f"{wish.init} is of the network {checkpoint.network}, not {options.network}"
+        able = (options.network, *NETWORKS[options.network].grows_from)
+        if checkpoint.network not in able:
+            message = f"{wish.init} is of the network {checkpoint.network}, not {' or '.join(able)}"
             raise TrainingError(message)
         with _fitting(wish.init, options.network):
             fit.learner.begin_with(checkpoint)

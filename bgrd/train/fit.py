@@ -10,7 +10,6 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +17,6 @@ from typing import Any, Literal
 import torch
 
 from bgrd.errors import CannotCreateError, TrainingError, UsageError
-from bgrd.lock import hold_run
 from bgrd.train.checkpoint import Checkpoint, save_checkpoint, write_whole
 from bgrd.train.curves import draw_curves
 from bgrd.train.feed import Samples, batches
@@ -93,25 +91,20 @@ class Fit:
         """Learn until the end, one is asked for, or there is nothing more to gain.
 
         Raises TrainingError where the loss is no number any more, a worker died or a device's memory ran out,
-        BusyError where another run learns in the folder, and CannotCreateError where nothing can be written.
+        and CannotCreateError where nothing can be written.
         """
-        with self._hold_folder():
-            self._prepare_folder()
-            with Stop() as stop:
-                end = self._learn(stop)
-                self._save()
+        self._prepare_folder()
+        with Stop() as stop:
+            end = self._learn(stop)
+            self._save()
         return end
 
-    def _hold_folder(self) -> AbstractContextManager[object]:
-        """Make the folder and keep other runs out of it, where its file system can. Raises CannotCreateError."""
+    def _prepare_folder(self) -> None:
         try:
             self._out.mkdir(parents=True, exist_ok=True)
-            return hold_run(self._out) or nullcontext()
         except OSError as error:
             message = f"{self._out} cannot be made: {error.strerror}"
             raise CannotCreateError(message) from error
-
-    def _prepare_folder(self) -> None:
         write_whole(self._out / "recipe.toml", (_beginning(self.begun_with) + recipe_text(self.options)).encode())
         sources = sorted({each.source for each in self._held})
         self._log = Log(self._out / "log.csv", sources, samples=self.place.samples)

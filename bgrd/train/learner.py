@@ -88,7 +88,10 @@ class Learner:
         Raises what torch raises, or ValueError, where the weights do not fit.
         """
         if checkpoint.network in self.row.grows_from and isinstance(self.network, Lite):
-            grow(self.network, checkpoint.average)
+            small = build(NETWORKS[checkpoint.network], seed=0)
+            # Which weights there have to be is known only so.
+            small.load_state_dict(checkpoint.average)
+            grow(self.network, small.state_dict())
         else:
             self.network.load_state_dict(checkpoint.average)
         self.refresh()

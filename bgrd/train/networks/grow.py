@@ -1,7 +1,8 @@
 """A larger `Lite` out of a trained one: at first it answers the same, and has room to learn more.
 
 As in Net2Net (Chen, Goodfellow and Shlens, 2016), but nothing is doubled: channels that are new read everything and
-nothing that was there reads them yet, blocks that are new add nothing yet, and both learn from the first step on.
+nothing that was there reads them yet, and blocks that are new add nothing yet. The first step gives them a say, the
+second moves all of them.
 """
 
 from __future__ import annotations
@@ -15,10 +16,15 @@ from bgrd.train.networks.lite import HEADS, Attention, Fused, Inverted, Lite
 
 __all__ = ["grow"]
 
+_ASKS = "entry.1.weight"
+"""The weights of an `Attention` whose rows lie by query, key and value, and in these by heads."""
+_GATHERS = "leave.0.weight"
+"""Those whose columns lie by heads."""
+
 
 @torch.no_grad()
 def grow(network: Lite, weights: Mapping[str, Tensor]) -> None:
-    """Put a smaller network's weights in the place of this one's; those that stay, drawn anew, are what is new.
+    """Put all of a smaller network's weights into this one, freshly drawn; what they leave of it is what is new.
 
     Raises ValueError where a weight has no place here, or is larger than its place; nothing is changed then.
     """
@@ -33,19 +39,10 @@ def grow(network: Lite, weights: Mapping[str, Tensor]) -> None:
     for name, part in parts.items():
         if not any(each.startswith(f"{name}.") for each in weights):
             _silence(part)
-    # What stands at the first channels of three times as many, by heads, has other places.
-    attention = {f"{name}.{end}" for name, part in parts.items() if isinstance(part, Attention) for end in _BY_HEADS}
+    attention = [name for name, part in parts.items() if isinstance(part, Attention)]
+    ways = {f"{name}.{_ASKS}": _ask for name in attention} | {f"{name}.{_GATHERS}": _gather for name in attention}
     for name, small in weights.items():
-        if name not in attention:
-            _put(mine[name], small)
-        elif name.endswith(_BY_HEADS[0]):
-            _ask(mine[name], small)
-        else:
-            _gather(mine[name], small)
-
-
-_BY_HEADS = ("entry.1.weight", "leave.0.weight")
-"""Weights of an `Attention` whose rows, or columns, lie by query, key and value and by heads."""
+        ways.get(name, _put)(mine[name], small)
 
 
 def _silence(part: nn.Module) -> None:

@@ -9,7 +9,7 @@ __all__ = ["Mirrored"]
 
 
 class Mirrored(nn.Module):
-    """Gives the mean of both answers, as logits; of more sure ones more is left so than of opacities."""
+    """Gives the mean of both answers' logits: the surer one counts for more than in a mean of opacities."""
 
     def __init__(self, network: nn.Module) -> None:
         """Take a network in its evaluation mode that gives a tuple of logits, the final one first."""

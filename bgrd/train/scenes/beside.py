@@ -86,8 +86,9 @@ def held(stage: Stage, layer: Layer, ground: Picture) -> Scene:
     # Mostly from below or aside.
     angle = stage.between(-2.2, 2.2)
     away = np.array([np.sin(angle), np.cos(angle)])
-    steps = np.arange(0, 2 * stage.side)[:, None]
-    path = np.clip(middle + away * steps, 0, stage.side - 1).astype(int)
+    path = (middle + away * np.arange(2 * stage.side)[:, None]).astype(int)
+    # As far as the frame goes: a hand holds a thing that is cut by it where it is seen.
+    path = path[((path >= 0) & (path < stage.side)).all(1)]
     inside = np.flatnonzero(layer.alpha[path[:, 1], path[:, 0]] > 0.5)
     edge = middle + away * (float(inside[-1]) if len(inside) else 0.0)
     reach = min(size * stage.scale(0.22, 0.6), stage.side * 0.3)
