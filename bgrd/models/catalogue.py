@@ -79,7 +79,7 @@ _BUILT_IN = Row(
         Variant(
             name="fp32",
             file_name="bgrd-lite.onnx",
-            checksum="sha256:1d2fe8908a5fa93c764c2a95aebf31e2df8066521fee089ffb241e49f60534be",
+            checksum="sha256:ece4e0a04a7354e71f2c34895fbdf331f5431a32a582698ce18fcdea50972b1b",
         ),
     ),
 )
