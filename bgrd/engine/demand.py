@@ -26,7 +26,7 @@ _PER_PIXEL_BYTES = 2_300
 _DEFAULT_SIDE = 1024
 """What a model takes, by its file and its input. Measured after a run, less the lane's own, 1 thread:
 
-    bgrd-lite,  4 MiB,  256 pixels      33 MiB
+    bgrd-lite,  4 MiB,  256 pixels      55 MiB, as its file keeps weights as bytes
     U-2-Net-p,  4 MiB,  320 pixels     221 MiB, 2,100 bytes a pixel
     U-2-Net,  168 MiB,  320 pixels     426 MiB, 1.2 times the file beside those
     IS-Net,   168 MiB, 1024 pixels     905 MiB
