@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
@@ -86,6 +86,8 @@ def test_reducing_first_changes_next_to_nothing(resample: str) -> None:
 
 
 @UNHURRIED
+@example(width=1, height=1, side=49)
+@example(width=7, height=5, side=49)
 @given(width=st.integers(1, 90), height=st.integers(1, 90), side=st.integers(1, 70))
 def test_sampled_is_what_four_pixels_say(width: int, height: int, side: int) -> None:
     """Each value is mixed of the four pixels around its place, to the last bit of float32, larger and smaller."""

@@ -21,6 +21,9 @@ NEUTRAL = (127, 127, 127)
 _LONGEST_RATIO = 4
 """A short-side model never sees more than this times its short side: a 20000 x 40 strip would need gigabytes."""
 
+_NUDGE = 1e-7
+"""Pixels: a place on a pixel's very centre is that pixel's, however Pillow and numpy round on their ways to it."""
+
 _REDUCING_GAP = 2.0
 """Reduce big pictures by whole numbers first: 21 ms instead of 60 for 12 million pixels, 0.2 of 255 off on average.
 
@@ -83,7 +86,9 @@ def _sampled(image: Image.Image, size: tuple[int, int]) -> NDArray[np.float32]:
     (across, rightward), (down, downward) = (_between(*pair) for pair in zip(image.size, size, strict=True))
     corners = [
         np.asarray(
-            image.transform(size, Image.Transform.PERSPECTIVE, (across, 0.0, x, 0.0, down, y, 0.0, 0.0)),
+            image.transform(
+                size, Image.Transform.PERSPECTIVE, (across, 0.0, x + _NUDGE, 0.0, down, y + _NUDGE, 0.0, 0.0)
+            ),
             dtype=np.float32,
         )
         for y in (-0.5, 0.5)
@@ -98,9 +103,10 @@ def _between(length: int, count: int) -> tuple[float, NDArray[np.float32]]:
     """Give the step between `count` places along `length` pixels, and each place's share of the pixel behind it."""
     step = length / count
     places = (np.arange(count) + 0.5) * step - 0.5
-    share = places - np.floor(places)
-    share[places < 0.0] = 1.0
-    share[np.floor(places) + 1 >= length] = 0.0
+    first = np.floor(places + _NUDGE)
+    share = np.maximum(places - first, 0.0)
+    share[first < 0] = 1.0
+    share[first + 1 >= length] = 0.0
     return step, share.astype(np.float32)
 
 
