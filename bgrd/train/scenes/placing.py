@@ -21,18 +21,9 @@ _SHADOWS = (0, 0, 0, 1, 1, 2, 2, 3)
 """How often a shadow lies beneath (0), falls aslant (1), is close behind (2), or the ground mirrors (3)."""
 
 
-def shown(
-    stage: Stage,
-    things: Sequence[Sequence[Part]],
-    ground: Picture,
-    *,
-    tilt: float = 0.15,
-    low: float = 0.4,
-    high: float = 1.3,
-    hair: float = 0.0,
-) -> Scene:
-    """Set things, each of parts, on a ground, far ones first; `hair` is the length of their fur as part of the side."""
-    return stand(stage, laid(stage, things, ground, tilt=tilt, low=low, high=high, hair=hair), ground)
+def shown(stage: Stage, things: Sequence[Sequence[Part]], ground: Picture, **framed: float) -> Scene:
+    """Set things, each of parts, on a ground; what is `framed` is how `laid` poses them."""
+    return stand(stage, laid(stage, things, ground, **framed), ground)
 
 
 def laid(
@@ -45,7 +36,10 @@ def laid(
     high: float = 1.3,
     hair: float = 0.0,
 ) -> Layer:
-    """Give the layer of what `shown` sets on a ground."""
+    """Paint things, far ones first, each turned by up to `tilt` radians, `low` to `high` times the frame in size.
+
+    `hair` is the length of their fur as part of the side.
+    """
     light, layer = lamp(stage), Layer.empty(stage.side)
     size = stage.scale(low, high) * len(things) ** -0.4
     for thing in things:
