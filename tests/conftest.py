@@ -21,6 +21,7 @@ from tests.houses.pools import LIMITS, Bench
 from tests.houses.sources import World
 from tests.houses.works import Works
 from tests.houses.workshop import Workshop
+from tests.pictures.discs import disc_set
 
 
 @pytest.fixture
@@ -154,10 +155,23 @@ def either(request: pytest.FixtureRequest, tmp_path: Path) -> World:
 
 @pytest.fixture
 def one_thread() -> Iterator[None]:
-    """Have torch compute on one thread: networks as small as these only wait for each other."""
+    """Have torch compute on one thread: networks as small as these only wait for each other. Its generator stays."""
     import torch  # noqa: PLC0415 - it takes a second, which most tests need not wait for
 
-    before = torch.get_num_threads()
+    threads, state = torch.get_num_threads(), torch.get_rng_state()
     torch.set_num_threads(1)
     yield
-    torch.set_num_threads(before)
+    torch.set_num_threads(threads)
+    torch.set_rng_state(state)
+
+
+@pytest.fixture
+def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have no run draw its curves: that takes longer than to learn."""
+    monkeypatch.setattr("bgrd.train.fit.draw_curves", lambda path, _lines: path.write_bytes(b""))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a data set to learn from: eight bright discs on dark grain, two of them for validation."""
+    return disc_set(tmp_path_factory.mktemp("data"))

@@ -17,29 +17,17 @@ from PIL import Image
 from bgrd.cli.main import entry, main
 from bgrd.cli.train_progress import RunProgress
 from bgrd.errors import TrainingError
-from bgrd.train.checkpoint import load_checkpoint, save_checkpoint
+from bgrd.models.store import PACKAGED
+from bgrd.train.checkpoint import digest, load_checkpoint, save_checkpoint
 from bgrd.train.feed import batches
 from bgrd.train.log import read_log
 from bgrd.train.manifest import read_manifest, write_manifest
 from bgrd.train.validate import held_back
 from tests.pictures.discs import disc_set
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 QUICK = ["--side", "32", "--batch", "4", "--samples", "8", "--validate-every", "4", "--workers", "0", "--threads", "1"]
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Leave torch's threads and generator as they were."""
-    threads, state = torch.get_num_threads(), torch.get_rng_state()
-    yield
-    torch.set_num_threads(threads)
-    torch.set_rng_state(state)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a data set of eight bright discs on dark grain, two of them for validation."""
-    return disc_set(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +116,16 @@ def test_another_run_begins_with_these_weights(data: Path, done: Path, tmp_path:
     assert not torch.equal(given.weights["stem.0.weight"], found.weights["stem.0.weight"])
 
 
+def test_the_built_in_model_is_learnt_on_with(data: Path, tmp_path: Path) -> None:
+    """By its name; it says itself of which network it is."""
+    out = tmp_path / "tuned"
+    assert main(["train", "fit", str(data), "--out", str(out), *QUICK, "--init", "bgrd-lite"]) == os.EX_OK
+    found = load_checkpoint(out / "last.pt")
+    assert found.begun_with is not None
+    assert (found.network, found.begun_with["file"]) == ("lite-large", "bgrd-lite.onnx")
+    assert found.begun_with["sha256"] == digest(PACKAGED / "bgrd-lite.onnx")
+
+
 def test_samples_are_shown(data: Path, tmp_path: Path) -> None:
     """Without a run: a sheet of what would be learnt from."""
     sheet = tmp_path / "sheet.png"
@@ -166,6 +164,8 @@ def test_mistakes_of_the_command_line(
         ([set_, "--out", new, "--recipe", "heavy"], 66, "there is no recipe heavy"),
         ([set_, "--out", new, "--encoder-weights", run], 64, "the network lite has no encoder"),
         ([set_, "--out", new, "--network", "u2netp", "--init", f"{run}/best.pt"], 65, "is of the network lite, not"),
+        ([set_, "--out", new, "--init", "bgrd-light"], 66, "bgrd-light"),
+        ([set_, "--out", new, "--init", f"{new}.onnx"], 66, "new.onnx cannot be read: No such file"),
         ([new, "--out", new], 66, "cannot be read: No such file"),
         ([set_, "--out", run, "--resume", "--show-samples", f"{new}.png"], 64, "--recipe RUN/recipe.toml says what"),
         ([set_, "--side", "32", "--show-samples", f"{new}/x.png"], 73, "x.png cannot be written"),

@@ -25,6 +25,8 @@ train.manifest
 cli.train_progress
 cli.train_evaluate
 cli.evaluation_tables
+train.ancestor
+train.regain
 cli.train_export | train.pack
 train.export
 train.fit
@@ -33,8 +35,8 @@ train.log
 train.options | train.shards | train.validate
 train.networks.grow | train.networks.rows
 train.networks.lite | train.networks.mirrored | train.networks.nested | train.networks.residual
-train.average | train.checkpoint | train.feed | train.losses | train.networks.parts | train.schedule
-train.folding | train.progress | train.stop
+train.checkpoint | train.feed | train.losses | train.networks.parts | train.schedule
+train.average | train.folding | train.progress | train.stop
 train.sampler
 train.scenes.drawings
 train.scenes.creatures | train.scenes.screens | train.scenes.thin | train.scenes.vehicles | train.scenes.vessels
@@ -49,7 +51,7 @@ train.candidates | train.scenes.layers | train.scenes.outlines | train.scenes.pa
 train.sheets | train.verdict
 train.chart | train.evaluate | train.sources | train.stock
 train.entry | train.raster
-cli.install | cli.model_arguments
+cli.install | cli.installed | cli.model_arguments
 daemon
 benchmark
 trialrun
@@ -116,7 +118,7 @@ OWNERS = {
     "isal": {"imaging.deflate"},
     "watchdog": {"intake.watch"},
     "sqlite3": {"journal.database", "journal.file", "journal.repair", "journal.salvage"},
-    "onnx": {"models.quantize", "models.widen", "train.export", "train.folding", "train.pack"},
+    "onnx": {"models.quantize", "models.widen", "train.export", "train.folding", "train.pack", "train.regain"},
     "onnxruntime": {"models.quantize", "models.session"},
     "pydantic": {
         f"config.{name}"
@@ -146,6 +148,7 @@ OWNERS = {
     "torch": {
         f"train.{name}"
         for name in (
+            "ancestor",
             "average",
             "checkpoint",
             "export",
@@ -161,6 +164,7 @@ OWNERS = {
             "networks.residual",
             "networks.rows",
             "origin",
+            "regain",
             "shards",
             "validate",
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
@@ -15,47 +14,15 @@ import pytest
 import torch
 
 from bgrd.errors import BusyError, CannotCreateError, TrainingError, UsageError
-from bgrd.train.begin import Wish, alone, begin, wanted
+from bgrd.train.begin import alone, begin, wanted
 from bgrd.train.checkpoint import digest, load_checkpoint, save_checkpoint
 from bgrd.train.fit import Fit
 from bgrd.train.options import parse, read_recipe
 from bgrd.train.origin import from_checkpoint
 from bgrd.train.sampler import MIXTURE, Sampler
-from tests.pictures.discs import disc_set
+from tests.houses.small_runs import QUICK, Silent, wish
 
-QUICK: dict[str, Any] = {"side": [32], "batch": 4, "samples": 8, "validate_every": 8, "workers": 0, "threads": 1}
-
-
-class Silent:
-    """Tells nobody."""
-
-    def step(self, done: float, *, samples: int, loss: float) -> None:
-        """Say nothing."""
-
-    def judged(self, *, samples: int, loss: float, iou: float, mae: float, best: float) -> None:
-        """Say nothing."""
-
-
-@pytest.fixture(autouse=True)
-def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Leave torch's threads and generator as they were; nothing is drawn, that takes longer than to learn."""
-    monkeypatch.setattr("bgrd.train.fit.draw_curves", lambda path, _lines: path.write_bytes(b""))
-    threads, state = torch.get_num_threads(), torch.get_rng_state()
-    yield
-    torch.set_num_threads(threads)
-    torch.set_rng_state(state)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a data set."""
-    return disc_set(tmp_path_factory.mktemp("data"))
-
-
-def wish(data: Path, out: Path, **changes: Any) -> Wish:
-    """Ask for a quick run."""
-    values: dict[str, Any] = {"given": {} if changes.get("resume") else QUICK}
-    return Wish(data=data, out=out, **(values | changes))
+pytestmark = pytest.mark.usefixtures("one_thread", "no_curves")
 
 
 def drawing(run: Fit) -> Sampler:

@@ -22,6 +22,8 @@ from bgrd.train.log import read_log
 from bgrd.train.options import Device, Options, Precision, parse, read_recipe
 from bgrd.train.validate import Held
 
+pytestmark = pytest.mark.usefixtures("one_thread", "no_curves")
+
 SHORT = Options(
     side=(32, 64),
     at=(0.0, 0.5),
@@ -64,16 +66,6 @@ class Told:
 
     def judged(self, *, samples: int, loss: float, iou: float, mae: float, best: float) -> None:
         self.ious.append(iou)
-
-
-@pytest.fixture(autouse=True)
-def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Leave torch's threads and generator as they were; nothing is drawn, that takes longer than to learn."""
-    monkeypatch.setattr("bgrd.train.fit.draw_curves", lambda path, _lines: path.write_bytes(b""))
-    threads, state = torch.get_num_threads(), torch.get_rng_state()
-    yield
-    torch.set_num_threads(threads)
-    torch.set_rng_state(state)
 
 
 def held(side: int, count: int = 4) -> list[Held]:
@@ -259,7 +251,8 @@ def test_pictures_are_pinned_for_a_graphics_processor(
 def test_a_step_asks_the_device_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Loss and slope are read together: whatever is read from a graphics processor makes it wait."""
     learner = fit(tmp_path).learner
-    pixels, opacity = torch.zeros(4, 3, 32, 32, dtype=torch.uint8), torch.zeros(4, 1, 32, 32, dtype=torch.uint8)
+    pixels = torch.randint(256, (4, 3, 32, 32), dtype=torch.uint8)
+    opacity = torch.zeros(4, 1, 32, 32, dtype=torch.uint8)
     asked: list[str] = []
 
     def counted(name: str, known: Callable[[torch.Tensor], object]) -> Callable[[torch.Tensor], object]:

@@ -37,8 +37,8 @@ def test_no_thread_learns_from_fewer_than_four(batch: int, threads: int, parts: 
     """Normalisations need some pictures to see; two of 32 px, one for each thread, could not be learnt from at all."""
     learner = Learner(replace(SHORT, batch=batch), threads=threads)
     assert len(learner._shards._networks) == parts
-    # Of pictures that are all one colour a normalisation sees nothing but rounding, and makes much of it: slopes of 1e29
-    # on one processor, and none that is a number on another.
+    # Of pictures of one colour a normalisation sees nothing but rounding, and makes much of it: slopes of 1e29 on one
+    # processor, none that is a number on another.
     pixels = torch.randint(256, (batch, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
     opacity = torch.zeros(batch, 1, 32, 32, dtype=torch.uint8)
     assert learner.step(pixels, opacity, rate=1e-3) > 0

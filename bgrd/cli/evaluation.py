@@ -17,14 +17,14 @@ from rich.markup import escape
 from bgrd import __version__
 from bgrd.cli.counting import counting
 from bgrd.cli.evaluation_tables import tables
-from bgrd.config.load import custom_models, load
+from bgrd.cli.installed import installed
+from bgrd.config.load import load
 from bgrd.config.settings import Settings
 from bgrd.errors import CannotCreateError, ModelFault, ModelFileError, NoInputError, UsageError
 from bgrd.escape import line
 from bgrd.job import ModelChoice
 from bgrd.models.anatomy import dissect
 from bgrd.models.catalogue import ROWS
-from bgrd.models.store import find
 from bgrd.train.bootstrap import DRAWS
 from bgrd.train.entry import Entry
 from bgrd.train.evaluate import Judge, Judged, pairs_of, sampled
@@ -87,10 +87,7 @@ def _model(name: str, like: str | None, settings: Settings) -> ModelChoice:
     """Give a model by its file or its name. Raises NoInputError, ModelFileError, UsageError."""
     path = Path(name)
     if _is_name(name):
-        try:
-            return find(name, custom=custom_models(settings), directory=settings.models_directory)
-        except ModelFault as fault:
-            raise NoInputError(str(fault)) from fault
+        return installed(name, settings)
     try:
         anatomy = dissect(path)
     except OSError as error:

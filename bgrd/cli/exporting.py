@@ -55,6 +55,8 @@ def _check_options(options: argparse.Namespace) -> None:
     """Look at what can be told before torch is at work. Raises UsageError, CannotCreateError."""
     said = {"--calibration": options.calibration, "--method": options.method, "--float-ends": options.float_ends}
     idle = [flag for flag, value in said.items() if value]
+    ours = {"--both-ways": options.both_ways, "--pack": options.pack, "--blend": options.blend is not None}
+    own = [flag for flag, value in ours.items() if value]
     wrong = ""
     if options.out.suffix != ".onnx":
         wrong = f"--out {options.out}: must end in .onnx"
@@ -64,8 +66,10 @@ def _check_options(options: argparse.Namespace) -> None:
         wrong = f"{idle[0]} goes with --int8"
     elif options.int8 and options.pack:
         wrong = "--pack and --int8 are two ways to keep weights as bytes: choose one"
-    elif (options.both_ways or options.pack) and options.what in TORCHVISION:
-        wrong = f"{'--both-ways' if options.both_ways else '--pack'} goes with a checkpoint"
+    elif options.what in TORCHVISION and own:
+        wrong = f"{own[0]} goes with a checkpoint"
+    elif options.blend is not None and not 0 < options.blend <= 1:
+        wrong = f"--blend {options.blend}: must be more than 0 and at most 1"
     elif options.weights is not None and options.what not in TORCHVISION:
         wrong = f"--weights goes with a name of torchvision's: {', '.join(TORCHVISION)}"
     if wrong:
@@ -83,7 +87,7 @@ def _origin(options: argparse.Namespace) -> Origin:
     if not path.suffix and not path.exists():
         message = f"there is no file {path}, and torchvision has no such network: {', '.join(TORCHVISION)}"
         raise UsageError(message)
-    return from_checkpoint(path, fed)
+    return from_checkpoint(path, fed, blend=options.blend)
 
 
 def _fed(options: argparse.Namespace, plain: ModelSpec) -> ModelSpec:

@@ -42,6 +42,12 @@ def add(subparsers: Any) -> None:
     )
     made = parser.add_argument_group("what is made of it")
     made.add_argument(
+        "--blend",
+        type=float,
+        metavar="SHARE",
+        help="how far from what a run with --blend began with to what it learnt, above 0 to 1 (default: the run's)",
+    )
+    made.add_argument(
         "--both-ways",
         action="store_true",
         help="ask it of each picture's mirror image too and give the mean: steadier, twice the time",

@@ -35,9 +35,9 @@ def add(subparsers: Any) -> None:
     begin.add_argument("--resume", action="store_true", help="go on with RUN/last.pt, by its own options")
     begin.add_argument(
         "--init",
-        type=Path,
-        metavar="FILE.pt",
-        help="begin with the weights of another run; a lite-large may with a lite's",
+        metavar="MODEL",
+        help="begin with what was learnt: another run's FILE.pt, a FILE.onnx of `bgrd train export`, or an installed "
+        "model by its name, as bgrd-lite",
     )
     begin.add_argument("--encoder-weights", type=Path, metavar="FILE.pth", help="resnet50: what torchvision's learnt")
     _add_options(parser)
@@ -52,8 +52,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--recipe",
         metavar="FILE.toml",
-        help="options in a file, or one of the built-in model's runs, in their order: `lite`, `lite-further`, "
-        "`lite-last`, `lite-large`, `lite-end`; those given here win",
+        help="options in a file; `tune`, for --init and some dozens of pictures; or one of the built-in model's runs, "
+        "in their order: `lite`, `lite-further`, `lite-last`, `lite-large`, `lite-end`; those given here win",
     )
     for flag, kind, metavar, words in _OPTIONS:
         group.add_argument(flag, type=kind, default=argparse.SUPPRESS, metavar=metavar, help=words)
@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
         given={name: value for name, value in vars(options).items() if name in _NAMES},
         recipe=options.recipe,
         resume=options.resume,
-        init=options.init,
+        init=None if options.init is None else _ancestor(options.init, options.config),
         encoder=options.encoder_weights,
     )
     if options.show_samples is not None:
@@ -91,6 +91,17 @@ def run(options: argparse.Namespace) -> int:
     again = shlex.join(["bgrd", "train", "fit", str(options.data), "--out", str(options.out), "--resume"])
     print(_WORDS[end].format(out=line(str(options.out)), again=line(again)))
     return _STOPPED if end == "stopped" else os.EX_OK
+
+
+def _ancestor(text: str, config: Path | None) -> Path:
+    """Give the file whose weights are begun with, by its path or a model's name. Raises NoInputError, ConfigError."""
+    from bgrd.cli.installed import installed  # noqa: PLC0415 - as above
+    from bgrd.config.load import load  # noqa: PLC0415 - as above
+
+    path = Path(text)
+    if path.suffix in {".pt", ".onnx"} or len(path.parts) != 1 or path.exists():
+        return path
+    return installed(text, load(config, any_model=True)).path
 
 
 _WORDS = {
@@ -129,14 +140,30 @@ def _shares(text: str) -> list[float]:
 
 
 _OPTIONS: tuple[tuple[str, Callable[[str], Any], str, str], ...] = (
-    ("--network", str, "NAME", "lite, lite-plain, u2netp, u2net, isnet or resunet50 (default: lite)"),
-    ("--side", _wholes, "PIXELS", "of the pictures, or several: 160,224,288 (default: the network's)"),
+    (
+        "--network",
+        str,
+        "NAME",
+        "lite, lite-large, lite-plain, u2netp, u2net, isnet, resunet50 (default: --init's, lite)",
+    ),
+    (
+        "--side",
+        _wholes,
+        "PIXELS",
+        "of the pictures, or several: 160,224,288 (default: --init's, the network's)",
+    ),
     ("--at", _shares, "SHARES", "where each side's turn begins: 0,0.4,0.8"),
     ("--batch", int, "N", "samples a step (default: 16)"),
     ("--samples", int, "N", "how many to learn from (default: 100000)"),
     ("--minutes", float, "M", "end after so long instead"),
     ("--seed", int, "N", "what decides first weights and samples (default: 1)"),
     ("--rate", float, "R", "learning rate at its peak (default: 0.002)"),
+    (
+        "--blend",
+        float,
+        "SHARE",
+        "how far from --init's weights to those learnt the result lies, above 0 to 1 (default: 1)",
+    ),
     ("--validate-every", int, "N", "samples between two judgements (default: 10000)"),
     ("--patience", int, "N", "end after so many judgements without a better one (default: never)"),
     ("--precision", str, "KIND", "fp32 or bf16 (default: fp32)"),

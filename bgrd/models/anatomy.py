@@ -8,7 +8,7 @@ Source: protobuf's wire format; the numbers are those of `onnx.proto3` (ModelPro
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -32,10 +32,15 @@ _MOST_TEXT = 2**20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Anatomy:
-    """`spec` is the JSON text the file carries, None without one; `outside` the files its numbers lie in, sorted."""
+    """`metadata` are the texts the file carries, by key; `outside` the files its numbers lie in, sorted."""
 
-    spec: str | None
+    metadata: Mapping[str, str]
     outside: tuple[str, ...]
+
+    @property
+    def spec(self) -> str | None:
+        """The JSON text that says how it is fed, None without one."""
+        return self.metadata.get(METADATA_KEY)
 
 
 def dissect(path: Path) -> Anatomy:
@@ -54,7 +59,7 @@ def dissect(path: Path) -> Anatomy:
                 outside |= _outside(file, start, stop)
     if graphs != 1:
         raise _not_whole()
-    return Anatomy(spec=metadata.get(METADATA_KEY), outside=tuple(sorted(outside)))
+    return Anatomy(metadata=metadata, outside=tuple(sorted(outside)))
 
 
 def _outside(file: BinaryIO, start: int, stop: int) -> set[str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Average"]
+__all__ = ["Average", "blended"]
 
 
 class Average:
@@ -33,3 +35,15 @@ class Average:
         self.steps = steps
         for name, value in self.weights.items():
             value.copy_(weights[name])
+
+
+def blended(start: Mapping[str, Tensor], weights: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
+    """Give weights that lie `share` of the way from `start` to `weights`; what only counts is that of `weights`.
+
+    So a network that learnt from few pictures keeps most of what it knew, for no time: Wortsman et al., Robust
+    fine-tuning of zero-shot models, 2022.
+    """
+    return {
+        name: torch.lerp(start[name], value, share) if value.is_floating_point() else value
+        for name, value in weights.items()
+    }

@@ -11,7 +11,8 @@ from typing import Any
 
 from bgrd.errors import CannotCreateError, TrainingError, UsageError
 from bgrd.lock import hold_run
-from bgrd.train.checkpoint import Checkpoint, digest, load_checkpoint, load_weights
+from bgrd.train.ancestor import Ancestor, fitting, named, read_ancestor
+from bgrd.train.checkpoint import load_checkpoint, load_weights
 from bgrd.train.entry import Entry
 from bgrd.train.fit import Fit, options_of
 from bgrd.train.manifest import read_manifest
@@ -24,6 +25,10 @@ from bgrd.train.stock import Stock
 from bgrd.train.validate import held_back
 
 __all__ = ["Wish", "alone", "begin", "sampler", "wanted"]
+
+_SHOWN = 64
+"""Samples that a network from an exported file is shown, for its normalisations: their spread is known to a few
+hundredths then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +47,13 @@ class Wish:
 def wanted(wish: Wish) -> Options:
     """Give the options of a run that begins. Raises TrainingError, NoInputError.
 
-    A side that nobody said is the network's own. The mixture is written out, so that the run keeps it and can tell it.
+    Network and side that nobody said are those of the run it begins with; without one the side is the network's own.
+    The mixture is written out, so that the run keeps it and can tell it.
     """
+    return _wanted(wish, None if wish.init is None else read_ancestor(wish.init))
+
+
+def _wanted(wish: Wish, ancestor: Ancestor | None) -> Options:
     said: Mapping[str, Any] = {}
     base = Options()
     if wish.recipe is not None:
@@ -51,8 +61,12 @@ def wanted(wish: Wish) -> Options:
         said = read_recipe(path)
         base = parse(said, where=str(path))
     options = parse(wish.given, where="command line", base=base)
-    if "side" not in {*said, *wish.given}:
-        options = replace(options, side=(NETWORKS[options.network].side,))
+    settled = {*said, *wish.given}
+    if ancestor is not None and ancestor.network in NETWORKS and "network" not in settled:
+        options = replace(options, network=ancestor.network)
+    if "side" not in settled:
+        last = None if ancestor is None else ancestor.side
+        options = replace(options, side=(last or NETWORKS[options.network].side,))
     return replace(options, mixture=options.mixture or {kind: float(share) for kind, share in MIXTURE.items()})
 
 
@@ -111,25 +125,34 @@ def begin(wish: Wish, progress: Progress) -> Fit:
         if checkpoint.data not in {"", fit.data}:
             message = f"{wish.data} is not what {wish.out} began with; begin another run with --init {last}"
             raise UsageError(message)
-        with _fitting(last, options.network):
+        with fitting(last, options.network):
             fit.resume(checkpoint)
         return fit
     _refuse_another(wish.out)
-    options = wanted(wish)
-    fit = _fit(wish, options, progress)
-    if wish.init is not None:
-        checkpoint = load_checkpoint(wish.init)
-        able = (options.network, *NETWORKS[options.network].grows_from)
-        if checkpoint.network not in able:
-            message = f"{wish.init} is of the network {checkpoint.network}, not {' or '.join(able)}"
-            raise TrainingError(message)
-        with _fitting(wish.init, options.network):
-            fit.learner.begin_with(checkpoint)
-        fit.begun_with = _told(wish.init, checkpoint)
+    ancestor = None if wish.init is None else read_ancestor(wish.init)
+    fit = _fit(wish, _wanted(wish, ancestor), progress)
+    if ancestor is not None:
+        _begin_with(fit, ancestor)
+    elif fit.options.blend < 1:
+        message = "blend keeps some of what a run begins with, and this one begins with nothing: name it with --init"
+        raise UsageError(message)
     if wish.encoder is not None:
         _load_encoder(fit, wish.encoder)
-        fit.begun_with = _told(wish.encoder, None)
+        fit.begun_with = {"by": "--encoder-weights", **named(wish.encoder)}
     return fit
+
+
+def _begin_with(fit: Fit, ancestor: Ancestor) -> None:
+    """Give a run its first weights. Raises TrainingError where they are another network's."""
+    network = fit.options.network
+    able = (network, *NETWORKS[network].grows_from)
+    if ancestor.network not in able:
+        message = f"{ancestor.path} is of the network {ancestor.network}, not {' or '.join(able)}"
+        raise TrainingError(message)
+    weights = ancestor.weights(fit.learner.device, lambda: fit.shown(_SHOWN))
+    with fitting(ancestor.path, network):
+        fit.learner.begin_with(ancestor.network, weights)
+    fit.begun_with = ancestor.told
 
 
 def _refuse_another(out: Path) -> None:
@@ -142,38 +165,12 @@ def _refuse_another(out: Path) -> None:
         raise UsageError(message)
 
 
-def _told(path: Path, checkpoint: Checkpoint | None) -> dict[str, Any]:
-    """Say what a run begins with, as its checkpoints are to have it; without a checkpoint these are an encoder's."""
-    file = {"file": path.name, "sha256": digest(path)}
-    if checkpoint is None:
-        return {"by": "--encoder-weights", **file}
-    return {
-        "by": "--init",
-        **file,
-        "network": checkpoint.network,
-        "samples": checkpoint.samples,
-        "recipe": checkpoint.options,
-        "manifest_sha256": checkpoint.data,
-        "begun_with": checkpoint.begun_with,
-    }
-
-
 def _fit(wish: Wish, options: Options, progress: Progress) -> Fit:
     entries = _entries(wish.data)
     held = held_back(entries, side=max(options.side), most=options.validate_most)
     data = hashlib.sha256(_manifest(wish.data).read_bytes()).hexdigest()
     draw = _drawing(entries, options)
     return Fit(options, draw=draw, held=held, out=wish.out, progress=progress, data=data)
-
-
-@contextmanager
-def _fitting(path: Path, network: str) -> Iterator[None]:
-    """Tell plainly where the weights of a file do not fit."""
-    try:
-        yield
-    except (RuntimeError, LookupError, ValueError, TypeError, AttributeError) as error:
-        message = f"{path} does not fit the network {network}; it is damaged, or of another bgrd"
-        raise TrainingError(message) from error
 
 
 def _load_encoder(fit: Fit, path: Path) -> None:

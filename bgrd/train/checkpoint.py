@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bgrd.errors import CannotCreateError, NoInputError, TrainingError
+from bgrd.errors import CannotCreateError, NoInputError, TrainingError, UsageError
+from bgrd.train.average import blended
 
 __all__ = [
     "FORMAT",
@@ -27,15 +28,16 @@ __all__ = [
     "write_whole",
 ]
 
-FORMAT = 2
-"""The newest format this bgrd reads, and the one it writes; it reads the first too, which has no `begun_with`."""
+FORMAT = 3
+"""The newest format this bgrd reads, and the one it writes. The first has no `begun_with`, the second no `start`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
     """A run at one moment: `samples` were learnt from in `seconds` of training.
 
-    `average` is what is judged and exported; `weights` is what learning goes on with. `best` is the best validation IoU
+    `average` is the running mean; `weights` is what learning goes on with; `start` is what the run began with, kept
+    where its options say `blend`, else None. `best` is the best validation IoU
     so far (-1: none yet), `waited` the validations since, `losses` sum and number of the losses not logged yet.
     `options` are those of the run, as `options.parse` reads them; `data` is the SHA-256 of its manifest, "" unknown.
     `begun_with` says whose weights the run began with: {} none, None unknown, else `by` which flag, `file` by its name,
@@ -56,6 +58,19 @@ class Checkpoint:
     losses: tuple[float, int]
     data: str = ""
     begun_with: dict[str, Any] | None = None
+    start: dict[str, Tensor] | None = None
+
+    def result(self, blend: float | None = None) -> dict[str, Tensor]:
+        """Give what is judged and exported: the running mean, or as far on the way to it as `blend` or the run says.
+
+        Raises UsageError where a blend is asked for and the run kept no `start`.
+        """
+        if self.start is not None:
+            return blended(self.start, self.average, float(self.options["blend"] if blend is None else blend))
+        if blend is not None:
+            message = "the run kept nothing to blend with: it has to be one with --blend below 1"
+            raise UsageError(message)
+        return self.average
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +22,7 @@ from bgrd.train.curves import draw_curves
 from bgrd.train.feed import Samples, batches
 from bgrd.train.learner import Learner, NotFiniteError, check_device
 from bgrd.train.log import Log, read_log
+from bgrd.train.networks.rows import normalised
 from bgrd.train.options import FREE, Options, parse, recipe_text, values_of
 from bgrd.train.progress import Progress
 from bgrd.train.schedule import rate, side_at
@@ -86,6 +87,12 @@ class Fit:
             waited=checkpoint.waited,
             losses=checkpoint.losses,
         )
+
+    def shown(self, count: int) -> Iterator[torch.Tensor]:
+        """Give the pictures of the first samples as the network is fed, (B, 3, H, W), on its device."""
+        options = self.options
+        for pixels, _opacity in batches(self._draw(options.side[0]), range(count), batch=options.batch, workers=0):
+            yield normalised(pixels.to(self.learner.device), self.learner.row)
 
     def run(self) -> End:
         """Learn until the end, one is asked for, or there is nothing more to gain.
@@ -232,6 +239,7 @@ class Fit:
             losses=place.losses,
             data=self.data,
             begun_with=None if self.begun_with is None else dict(self.begun_with),
+            start=learner.start,
         )
 
     def _done(self) -> float:

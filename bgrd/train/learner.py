@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
 from bgrd.errors import TrainingError, UsageError
-from bgrd.train.average import Average
+from bgrd.train.average import Average, blended
 from bgrd.train.checkpoint import Checkpoint
 from bgrd.train.networks.grow import grow
 from bgrd.train.networks.lite import Lite
@@ -42,6 +43,8 @@ class Learner:
         # Channels last is what processors and devices are quickest with; torch's declarations do not know it.
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = Average(self.network, decay=options.average)
+        # What it began with, where the result is to keep some of it.
+        self.start: dict[str, Tensor] | None = None
         self.optimiser = torch.optim.AdamW(
             _groups(self.network, options.weight_decay), lr=options.rate, betas=(0.9, 0.99), fused=True
         )
@@ -70,31 +73,36 @@ class Learner:
         return float(found)
 
     def judged(self) -> nn.Module:
-        """Give the network with the running mean of its weights, for judging."""
+        """Give the network with the running mean of its weights, blended where the run says so, for judging."""
         found: nn.Module = self._copy
-        found.load_state_dict(self.average.weights)
+        weights = self.average.weights
+        found.load_state_dict(weights if self.start is None else blended(self.start, weights, self.options.blend))
         return found
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go on from a checkpoint of the same network."""
         self.network.load_state_dict(checkpoint.weights)
         self.average.restore(checkpoint.average, checkpoint.average_steps)
+        if checkpoint.start is not None:
+            self.start = {name: value.to(self.device) for name, value in checkpoint.start.items()}
         self.optimiser.load_state_dict(checkpoint.optimiser)
         torch.set_rng_state(checkpoint.random)
 
-    def begin_with(self, checkpoint: Checkpoint) -> None:
-        """Begin anew from the running mean of another run, of the same network or of a smaller `Lite`.
+    def begin_with(self, network: str, weights: Mapping[str, Tensor]) -> None:
+        """Begin anew from the weights of another network of the same name, or of a smaller `Lite`.
 
         Raises what torch raises, or ValueError, where the weights do not fit.
         """
-        if checkpoint.network in self.row.grows_from and isinstance(self.network, Lite):
-            small = build(NETWORKS[checkpoint.network], seed=0)
+        if network in self.row.grows_from and isinstance(self.network, Lite):
+            small = build(NETWORKS[network], seed=0)
             # Which weights there have to be is known only so.
-            small.load_state_dict(checkpoint.average)
+            small.load_state_dict(weights)
             grow(self.network, small.state_dict())
         else:
-            self.network.load_state_dict(checkpoint.average)
+            self.network.load_state_dict(weights)
         self.refresh()
+        if self.options.blend < 1:
+            self.start = {name: value.clone() for name, value in self.network.state_dict().items()}
 
     def refresh(self) -> None:
         """Begin the running mean anew, since other weights were put in."""

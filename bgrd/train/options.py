@@ -20,7 +20,7 @@ Precision = Literal["fp32", "bf16"]
 
 _RECIPES = {
     name: Path(__file__).parent / "data" / f"{name}.toml"
-    for name in ("lite", "lite-further", "lite-last", "lite-large", "lite-end")
+    for name in ("lite", "lite-further", "lite-last", "lite-large", "lite-end", "tune")
 }
 
 FREE = frozenset({"device", "workers", "threads", "patience", "save_minutes"})
@@ -34,7 +34,8 @@ class Options:
     `side` are the sides pictures have and `at` the shares of the run where each one's turn begins. `rate` is the
     learning rate at its peak, reached after the share `warm_up`; it ends at `least_rate` times that. `average` is the
     decay of the running mean of weights. The mean is judged every `validate_every` samples; `patience` ends the run
-    after so many judgements without a better one (0: never). `threads` 0 is one for each processor.
+    after so many judgements without a better one (0: never). What is judged and exported lies `blend` of the way from
+    what the run began with to what it learnt. `threads` 0 is one for each processor.
     `mixture` are shares of kinds of samples, by name; empty is the sampler's own, whatever that is where it is drawn.
     """
 
@@ -51,6 +52,7 @@ class Options:
     weight_decay: float = 0.02
     clip: float = 2.0
     average: float = 0.998
+    blend: float = 1.0
     validate_every: int = 10_000
     validate_most: int = 100
     patience: int = 0
@@ -79,6 +81,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "weight_decay": (0, 10),
     "clip": (1e-6, 10**6),
     "average": (0, 0.999999),
+    "blend": (0.001, 1),
     "validate_every": (1, 10**12),
     "validate_most": (1, 10**9),
     "patience": (0, 10**6),

@@ -48,10 +48,11 @@ class Origin:
     provenance: Mapping[str, Any]
 
 
-def from_checkpoint(path: Path, spec: Callable[[ModelSpec], ModelSpec]) -> Origin:
-    """Give what a run learnt, its running mean; `spec` may change how it is fed.
+def from_checkpoint(path: Path, spec: Callable[[ModelSpec], ModelSpec], *, blend: float | None = None) -> Origin:
+    """Give what a run learnt; `spec` may change how it is fed, `blend` how much of what it began with is kept.
 
-    Raises NoInputError, TrainingError where the file is no checkpoint, its network unknown or its weights another's.
+    Raises NoInputError, UsageError where it kept nothing to blend with, TrainingError where the file is no checkpoint,
+    its network unknown or its weights another's.
     """
     checkpoint = load_checkpoint(path)
     row = NETWORKS.get(checkpoint.network)
@@ -59,7 +60,12 @@ def from_checkpoint(path: Path, spec: Callable[[ModelSpec], ModelSpec]) -> Origi
         message = f"{path} is of a network {checkpoint.network!r}, which is not known; known are {', '.join(NETWORKS)}"
         raise TrainingError(message)
     network = build(row, seed=0)
-    _load(network, checkpoint.average, path)
+    try:
+        weights = checkpoint.result(blend)
+    except UsageError as error:
+        message = f"{path}: {error}"
+        raise UsageError(message) from error
+    _load(network, weights, path)
     sides = checkpoint.options.get("side")
     plain = ModelSpec(
         name=row.name,
@@ -72,7 +78,7 @@ def from_checkpoint(path: Path, spec: Callable[[ModelSpec], ModelSpec]) -> Origi
     provenance = {
         "network": row.name,
         "samples": checkpoint.samples,
-        "recipe": checkpoint.options,
+        "recipe": checkpoint.options if blend is None else {**checkpoint.options, "blend": blend},
         "checkpoint_sha256": digest(path),
         "manifest_sha256": checkpoint.data,
         "begun_with": checkpoint.begun_with,

@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from bgrd.errors import TrainingError
 from bgrd.train.export import bytes_of
 
-__all__ = ["Packed", "packed"]
+__all__ = ["Packed", "packed", "unpack"]
 
 _FEWEST = 1024
 """Weights: with fewer there is nothing to gain."""
@@ -58,6 +58,23 @@ def packed(data: bytes) -> Packed:
     graph.node.extend(nodes)
     count = sum(values.size for values in large.values())
     return Packed(data=bytes_of(model), weights=count)
+
+
+def unpack(data: bytes) -> onnx.ModelProto:
+    """Give a file with the weights that `packed` made bytes of as constants in float32 again; any other as it is."""
+    model = onnx.load_from_string(data)
+    graph = model.graph
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    nodes = list(graph.node)
+    del graph.node[:]
+    for node in nodes:
+        name = node.output[0] if node.output else ""
+        whole, scale = (constants.get(f"{name}/{word}") for word in ("bytes", "scale"))
+        if node.op_type == "Mul" and whole is not None and scale is not None:
+            graph.initializer.append(numpy_helper.from_array(_read(whole) * _read(scale), name))
+        elif not (node.op_type == "Cast" and node.input[0].endswith("/bytes") and node.input[0] in constants):
+            graph.node.append(node)
+    return model
 
 
 def _is_large(tensor: onnx.TensorProto) -> bool:
