@@ -156,13 +156,11 @@ def either(request: pytest.FixtureRequest, tmp_path: Path) -> World:
 @pytest.fixture
 def one_thread() -> Iterator[None]:
     """Have torch compute on one thread: networks as small as these only wait for each other. Its generator stays."""
-    import torch  # noqa: PLC0415 - it takes a second, which most tests need not wait for
+    # It takes a second to load, which most tests need not wait for.
+    from tests.houses.small_runs import torch_apart  # noqa: PLC0415 - as said
 
-    threads, state = torch.get_num_threads(), torch.get_rng_state()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-    torch.set_rng_state(state)
+    with torch_apart():
+        yield
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
@@ -11,14 +12,14 @@ import torch
 from torch import Tensor
 
 from bgrd.cli.main import main
-from bgrd.errors import UsageError
+from bgrd.errors import TrainingError, UsageError
 from bgrd.train.average import blended
 from bgrd.train.begin import begin
-from bgrd.train.checkpoint import Checkpoint, load_checkpoint
+from bgrd.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from bgrd.train.export import PROVENANCE_KEY
 from bgrd.train.networks.rows import NETWORKS, build
 from bgrd.train.origin import from_checkpoint
-from tests.houses.small_runs import QUICK, Silent, wish
+from tests.houses.small_runs import QUICK, Silent, torch_apart, wish
 
 pytestmark = pytest.mark.usefixtures("one_thread", "no_curves")
 
@@ -27,7 +28,8 @@ pytestmark = pytest.mark.usefixtures("one_thread", "no_curves")
 def first(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give the checkpoint of a run that others begin with."""
     out = tmp_path_factory.mktemp("first")
-    begin(wish(data, out), Silent()).run()
+    with torch_apart():
+        begin(wish(data, out), Silent()).run()
     return out / "last.pt"
 
 
@@ -107,14 +109,25 @@ def test_another_share_is_exported(data: Path, first: Path, tmp_path: Path, caps
     capsys.readouterr()
     for arguments, words in (
         ([str(first), "--blend", "0.5"], f"{first}: the run kept nothing to blend with"),
-        ([str(first), "--blend", "0"], "--blend 0.0: must be more than 0 and at most 1"),
+        ([str(first), "--blend", "0"], "--blend 0.0: must be from 0.001 to 1"),
         (["fcn_resnet50", "--blend", "0.5"], "--blend goes with a checkpoint"),
     ):
         assert main(["train", "export", *arguments, "--out", str(tmp_path / "no.onnx")]) == os.EX_USAGE
         assert words in capsys.readouterr().err
 
 
-def test_without_a_beginning_there_is_nothing_to_blend_with(data: Path, tmp_path: Path) -> None:
-    """The recipe for some dozens of pictures says so at once, where it was forgotten."""
-    with pytest.raises(UsageError, match="name it with --init"):
-        begin(wish(data, tmp_path, given=QUICK, recipe="tune"), Silent())
+def test_without_a_beginning_there_is_nothing_to_blend_with(tmp_path: Path) -> None:
+    """The recipe for some dozens of pictures says so before any is read, where it was forgotten."""
+    with pytest.raises(UsageError, match="name them with --init"):
+        begin(wish(tmp_path / "nowhere", tmp_path, given=QUICK, recipe="tune"), Silent())
+
+
+def test_a_checkpoint_whose_ends_are_of_two_networks_is_damaged(data: Path, first: Path, tmp_path: Path) -> None:
+    """It is told when it is read, for whatever purpose."""
+    found = tuned(data, first, tmp_path / "run")
+    path = tmp_path / "run" / "last.pt"
+    cut = {name: value[:3] if value.ndim else value for name, value in found.average.items()}
+    for start in ({}, cut):
+        save_checkpoint(path, replace(found, start=start))
+        with pytest.raises(TrainingError, match=r"last\.pt is damaged"):
+            load_checkpoint(path)

@@ -17,7 +17,7 @@ from rich.markup import escape
 from bgrd import __version__
 from bgrd.cli.counting import counting
 from bgrd.cli.evaluation_tables import tables
-from bgrd.cli.installed import installed
+from bgrd.cli.installed import installed, is_name
 from bgrd.config.load import load
 from bgrd.config.settings import Settings
 from bgrd.errors import CannotCreateError, ModelFault, ModelFileError, NoInputError, UsageError
@@ -71,22 +71,17 @@ def _models(options: argparse.Namespace, settings: Settings) -> list[ModelChoice
     """Give the model, and the one it is held against. Raises NoInputError, ModelFileError, UsageError."""
     names = [name for name in (options.model, options.against) if name]
     found = [_model(name, options.like, settings) for name in names]
-    fed = [choice for name, choice in zip(names, found, strict=True) if not _is_name(name) and choice.spec]
+    fed = [choice for name, choice in zip(names, found, strict=True) if not is_name(name) and choice.spec]
     if options.like is not None and not fed:
         message = f"--like {options.like} changes nothing: it is for a file that does not say itself how it is fed"
         raise UsageError(message)
     return found
 
 
-def _is_name(text: str) -> bool:
-    path = Path(text)
-    return path.suffix != ".onnx" and len(path.parts) == 1
-
-
 def _model(name: str, like: str | None, settings: Settings) -> ModelChoice:
     """Give a model by its file or its name. Raises NoInputError, ModelFileError, UsageError."""
     path = Path(name)
-    if _is_name(name):
+    if is_name(name):
         return installed(name, settings)
     try:
         anatomy = dissect(path)

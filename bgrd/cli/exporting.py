@@ -55,8 +55,8 @@ def _check_options(options: argparse.Namespace) -> None:
     """Look at what can be told before torch is at work. Raises UsageError, CannotCreateError."""
     said = {"--calibration": options.calibration, "--method": options.method, "--float-ends": options.float_ends}
     idle = [flag for flag, value in said.items() if value]
-    ours = {"--both-ways": options.both_ways, "--pack": options.pack, "--blend": options.blend is not None}
-    own = [flag for flag, value in ours.items() if value]
+    asked = {"--both-ways": options.both_ways, "--pack": options.pack, "--blend": options.blend is not None}
+    of_a_run = [flag for flag, value in asked.items() if value]
     wrong = ""
     if options.out.suffix != ".onnx":
         wrong = f"--out {options.out}: must end in .onnx"
@@ -66,10 +66,10 @@ def _check_options(options: argparse.Namespace) -> None:
         wrong = f"{idle[0]} goes with --int8"
     elif options.int8 and options.pack:
         wrong = "--pack and --int8 are two ways to keep weights as bytes: choose one"
-    elif options.what in TORCHVISION and own:
-        wrong = f"{own[0]} goes with a checkpoint"
-    elif options.blend is not None and not 0 < options.blend <= 1:
-        wrong = f"--blend {options.blend}: must be more than 0 and at most 1"
+    elif options.what in TORCHVISION and of_a_run:
+        wrong = f"{of_a_run[0]} goes with a checkpoint"
+    elif options.blend is not None and not 0.001 <= options.blend <= 1:
+        wrong = f"--blend {options.blend}: must be from 0.001 to 1"
     elif options.weights is not None and options.what not in TORCHVISION:
         wrong = f"--weights goes with a name of torchvision's: {', '.join(TORCHVISION)}"
     if wrong:

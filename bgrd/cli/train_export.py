@@ -45,7 +45,7 @@ def add(subparsers: Any) -> None:
         "--blend",
         type=float,
         metavar="SHARE",
-        help="how far from what a run with --blend began with to what it learnt, above 0 to 1 (default: the run's)",
+        help="how far from what a run with --blend began with to what it learnt, 0.001 to 1 (default: the run's)",
     )
     made.add_argument(
         "--both-ways",

@@ -36,8 +36,8 @@ def add(subparsers: Any) -> None:
     begin.add_argument(
         "--init",
         metavar="MODEL",
-        help="begin with what was learnt: another run's FILE.pt, a FILE.onnx of `bgrd train export`, or an installed "
-        "model by its name, as bgrd-lite",
+        help="begin with what was learnt: another run's FILE.pt, or what `bgrd train export` made, as a file or by "
+        "the name of an installed model, as bgrd-lite",
     )
     begin.add_argument("--encoder-weights", type=Path, metavar="FILE.pth", help="resnet50: what torchvision's learnt")
     _add_options(parser)
@@ -95,13 +95,10 @@ def run(options: argparse.Namespace) -> int:
 
 def _ancestor(text: str, config: Path | None) -> Path:
     """Give the file whose weights are begun with, by its path or a model's name. Raises NoInputError, ConfigError."""
-    from bgrd.cli.installed import installed  # noqa: PLC0415 - as above
+    from bgrd.cli.installed import installed, is_name  # noqa: PLC0415 - as above
     from bgrd.config.load import load  # noqa: PLC0415 - as above
 
-    path = Path(text)
-    if path.suffix in {".pt", ".onnx"} or len(path.parts) != 1 or path.exists():
-        return path
-    return installed(text, load(config, any_model=True)).path
+    return installed(text, load(config, any_model=True)).path if is_name(text) else Path(text)
 
 
 _WORDS = {
@@ -144,13 +141,13 @@ _OPTIONS: tuple[tuple[str, Callable[[str], Any], str, str], ...] = (
         "--network",
         str,
         "NAME",
-        "lite, lite-large, lite-plain, u2netp, u2net, isnet, resunet50 (default: --init's, lite)",
+        "lite, lite-large, lite-plain, u2netp, u2net, isnet, resunet50 (default: --init's, else lite)",
     ),
     (
         "--side",
         _wholes,
         "PIXELS",
-        "of the pictures, or several: 160,224,288 (default: --init's, the network's)",
+        "of the pictures, or several: 160,224,288 (default: --init's, else the network's)",
     ),
     ("--at", _shares, "SHARES", "where each side's turn begins: 0,0.4,0.8"),
     ("--batch", int, "N", "samples a step (default: 16)"),
@@ -162,7 +159,7 @@ _OPTIONS: tuple[tuple[str, Callable[[str], Any], str, str], ...] = (
         "--blend",
         float,
         "SHARE",
-        "how far from --init's weights to those learnt the result lies, above 0 to 1 (default: 1)",
+        "how far from --init's weights to those learnt the result lies, 0.001 to 1 (default: 1)",
     ),
     ("--validate-every", int, "N", "samples between two judgements (default: 10000)"),
     ("--patience", int, "N", "end after so many judgements without a better one (default: never)"),

@@ -5,26 +5,25 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import torch
 from torch import Tensor
 
-from bgrd.errors import ConfigError, ModelFileError, NoInputError, TrainingError
+from bgrd.errors import ConfigError, ModelFault, ModelFileError, NoInputError, TrainingError
 from bgrd.models.anatomy import METADATA_KEY, dissect
+from bgrd.models.session import Session
 from bgrd.models.spec import ModelSpec, parse
 from bgrd.train.checkpoint import digest, load_checkpoint
 from bgrd.train.export import PROVENANCE_KEY
 from bgrd.train.networks.rows import NETWORKS, build
 from bgrd.train.regain import regain
 
-__all__ = ["EXPORTED", "Ancestor", "Pictures", "fitting", "named", "read_ancestor"]
-
-EXPORTED = ".onnx"
-"""How the name of an exported file ends; all others are taken for checkpoints."""
+__all__ = ["Ancestor", "Pictures", "fitting", "named", "read_ancestor"]
 
 Pictures = Callable[[], Iterable[Tensor]]
 """Gives some dozen pictures as the network is fed, (B, 3, H, W), on its device."""
@@ -34,23 +33,24 @@ Pictures = Callable[[], Iterable[Tensor]]
 class Ancestor:
     """Whose weights a run begins with: of which network, and at which side that learnt last, None where unknown.
 
-    `told` is what the run's own checkpoints say of it. `weights` gives them for a device, which an exported file needs
-    pictures for; it raises TrainingError where the file is no such network's.
+    `told` is what the run's own checkpoints say of it. `weights` gives them for a device; of an exported file what it
+    lacks is drawn by a seed, and it needs pictures. It raises TrainingError where the file is no such network's, and
+    what drawing pictures raises.
     """
 
     path: Path
     network: str
     side: int | None
     told: Mapping[str, Any]
-    weights: Callable[[torch.device, Pictures], Mapping[str, Tensor]]
+    weights: Callable[[torch.device, int, Pictures], Mapping[str, Tensor]]
 
 
 def read_ancestor(path: Path) -> Ancestor:
-    """Read a checkpoint, or a file that `bgrd train export` made.
+    """Read a checkpoint, which is a zip file or called FILE.pt, or a file that `bgrd train export` made.
 
     Raises NoInputError where it cannot be read, TrainingError where it is damaged or nothing of the kind.
     """
-    return _of_file(path) if path.suffix == EXPORTED else _of_run(path)
+    return _of_run(path) if path.suffix == ".pt" or is_zipfile(path) else _of_file(path)
 
 
 def _of_run(path: Path) -> Ancestor:
@@ -69,48 +69,63 @@ def _of_run(path: Path) -> Ancestor:
             "manifest_sha256": checkpoint.data,
             "begun_with": checkpoint.begun_with,
         },
-        weights=lambda _device, _pictures: checkpoint.result(),
+        weights=lambda _device, _seed, _pictures: checkpoint.result(),
     )
 
 
 def _of_file(path: Path) -> Ancestor:
-    spec, origin = _metadata(path)
-    row = NETWORKS.get(str(origin.get("network")))
-    if row is None:
-        message = f"{path} is of no network that bgrd trains, or does not say of which: `bgrd train export` says it"
-        raise TrainingError(message)
+    origin, spec = _metadata(path)
+    row = NETWORKS[origin["network"]]
 
-    def weights(device: torch.device, pictures: Pictures) -> Mapping[str, Tensor]:
-        network = build(row, seed=0).to(device)
+    def weights(device: torch.device, seed: int, pictures: Pictures) -> Mapping[str, Tensor]:
+        network = build(row, seed=seed).to(device)
+        # Before the file is tried: a photo that is damaged is not the file's fault.
+        shown = list(pictures())
         try:
-            regain(network, path.read_bytes(), side=2 * row.multiple, batches=pictures())
-        except TrainingError as error:
+            data = path.read_bytes()
+            Session(data, spec=None, threads=1, name=path.name)
+            regain(network, data, side=2 * row.multiple, batches=shown)
+        except OSError as error:
+            message = f"{path} cannot be read: {error.strerror}"
+            raise NoInputError(message) from error
+        except (ModelFault, TrainingError) as error:
             message = f"{path} cannot be learnt on with: {error}"
             raise TrainingError(message) from error
         return network.state_dict()
 
-    kept = ("network", "samples", "recipe", "manifest_sha256", "begun_with")
-    return Ancestor(
-        path=path,
-        network=row.name,
-        side=spec.side,
-        told={"by": "--init", **named(path), **{name: origin.get(name) for name in kept}},
-        weights=weights,
-    )
+    # All that the file tells of itself: also whose pictures it learnt from, under which licences.
+    told = {"by": "--init", **named(path), **origin}
+    return Ancestor(path=path, network=row.name, side=spec.side, told=told, weights=weights)
 
 
-def _metadata(path: Path) -> tuple[ModelSpec, Mapping[str, Any]]:
-    """Read how a file is fed, and where it comes from. Raises NoInputError, TrainingError."""
+def _metadata(path: Path) -> tuple[dict[str, Any], ModelSpec]:
+    """Read where a file comes from, and how it is fed. Raises NoInputError, TrainingError."""
     try:
-        metadata = dissect(path).metadata
-        spec, origin = (json.loads(metadata.get(key, "{}")) for key in (METADATA_KEY, PROVENANCE_KEY))
-        return parse(spec, where=str(path)), origin if isinstance(origin, dict) else {}
+        anatomy = dissect(path)
     except OSError as error:
         message = f"{path} cannot be read: {os.strerror(error.errno or 0)}"
         raise NoInputError(message) from error
-    except (ModelFileError, ConfigError, ValueError) as error:
+    except ModelFileError as error:
         message = f"{path}: {error}"
         raise TrainingError(message) from error
+    origin, spec = (_json(anatomy.metadata.get(key, "")) for key in (PROVENANCE_KEY, METADATA_KEY))
+    if origin.get("network") not in NETWORKS or anatomy.outside:
+        message = f"{path} is no file that `bgrd train export` made of a network of bgrd's: it cannot be learnt on with"
+        raise TrainingError(message)
+    try:
+        return origin, parse(spec, where="its spec")
+    except ConfigError as error:
+        message = f"{path}: {error}"
+        raise TrainingError(message) from error
+
+
+def _json(text: str) -> dict[str, Any]:
+    """Read a table; what is none is empty."""
+    with suppress(ValueError):
+        found = json.loads(text)
+        if isinstance(found, dict):
+            return found
+    return {}
 
 
 def named(path: Path) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The running mean of weights: what is judged and shipped, since it is steadier than any single step's."""
+"""The running mean of weights, steadier than any single step's, and what lies between two networks."""
 
 from __future__ import annotations
 

@@ -64,9 +64,10 @@ def _wanted(wish: Wish, ancestor: Ancestor | None) -> Options:
     settled = {*said, *wish.given}
     if ancestor is not None and ancestor.network in NETWORKS and "network" not in settled:
         options = replace(options, network=ancestor.network)
-    if "side" not in settled:
-        last = None if ancestor is None else ancestor.side
-        options = replace(options, side=(last or NETWORKS[options.network].side,))
+    if ancestor is not None and ancestor.side is not None and "side" not in settled:
+        options = parse({"side": ancestor.side}, where=str(ancestor.path), base=options)
+    elif "side" not in settled:
+        options = replace(options, side=(NETWORKS[options.network].side,))
     return replace(options, mixture=options.mixture or {kind: float(share) for kind, share in MIXTURE.items()})
 
 
@@ -130,29 +131,30 @@ def begin(wish: Wish, progress: Progress) -> Fit:
         return fit
     _refuse_another(wish.out)
     ancestor = None if wish.init is None else read_ancestor(wish.init)
-    fit = _fit(wish, _wanted(wish, ancestor), progress)
+    options = _wanted(wish, ancestor)
+    # Before the pictures are read, which takes a while.
+    _refuse_beginning(options, ancestor)
+    fit = _fit(wish, options, progress)
     if ancestor is not None:
-        _begin_with(fit, ancestor)
-    elif fit.options.blend < 1:
-        message = "blend keeps some of what a run begins with, and this one begins with nothing: name it with --init"
-        raise UsageError(message)
+        weights = ancestor.weights(fit.learner.device, options.seed, lambda: fit.shown(_SHOWN))
+        with fitting(ancestor.path, options.network):
+            fit.learner.begin_with(ancestor.network, weights)
+        fit.begun_with = ancestor.told
     if wish.encoder is not None:
         _load_encoder(fit, wish.encoder)
         fit.begun_with = {"by": "--encoder-weights", **named(wish.encoder)}
     return fit
 
 
-def _begin_with(fit: Fit, ancestor: Ancestor) -> None:
-    """Give a run its first weights. Raises TrainingError where they are another network's."""
-    network = fit.options.network
-    able = (network, *NETWORKS[network].grows_from)
-    if ancestor.network not in able:
+def _refuse_beginning(options: Options, ancestor: Ancestor | None) -> None:
+    """Raise TrainingError where a run is to begin with another network's weights, UsageError where it lacks some."""
+    able = (options.network, *NETWORKS[options.network].grows_from)
+    if ancestor is not None and ancestor.network not in able:
         message = f"{ancestor.path} is of the network {ancestor.network}, not {' or '.join(able)}"
         raise TrainingError(message)
-    weights = ancestor.weights(fit.learner.device, lambda: fit.shown(_SHOWN))
-    with fitting(ancestor.path, network):
-        fit.learner.begin_with(ancestor.network, weights)
-    fit.begun_with = ancestor.told
+    if ancestor is None and options.blend < 1:
+        message = "blend keeps some of the weights that a run begins with: name them with --init"
+        raise UsageError(message)
 
 
 def _refuse_another(out: Path) -> None:

@@ -37,11 +37,11 @@ class Checkpoint:
     """A run at one moment: `samples` were learnt from in `seconds` of training.
 
     `average` is the running mean; `weights` is what learning goes on with; `start` is what the run began with, kept
-    where its options say `blend`, else None. `best` is the best validation IoU
-    so far (-1: none yet), `waited` the validations since, `losses` sum and number of the losses not logged yet.
-    `options` are those of the run, as `options.parse` reads them; `data` is the SHA-256 of its manifest, "" unknown.
-    `begun_with` says whose weights the run began with: {} none, None unknown, else `by` which flag, `file` by its name,
-    `sha256`, and for another run's checkpoint its network, samples, recipe, manifest_sha256 and own begun_with.
+    where its options say `blend`, else None. `best` is the best validation IoU so far (-1: none yet), `waited` the
+    validations since, `losses` sum and number of the losses not logged yet. `options` are those of the run, as
+    `options.parse` reads them; `data` is the SHA-256 of its manifest, "" unknown. `begun_with` says whose weights the
+    run began with: {} none, None unknown, else `by` which flag, `file` by its name, `sha256`, and what is known of the
+    run it is of: network, samples, recipe, manifest_sha256 and its own begun_with.
     """
 
     network: str
@@ -63,11 +63,11 @@ class Checkpoint:
     def result(self, blend: float | None = None) -> dict[str, Tensor]:
         """Give what is judged and exported: the running mean, or as far on the way to it as `blend` or the run says.
 
-        Raises UsageError where a blend is asked for and the run kept no `start`.
+        Raises UsageError where the run kept no `start` and all of what was learnt is not wanted.
         """
         if self.start is not None:
             return blended(self.start, self.average, float(self.options["blend"] if blend is None else blend))
-        if blend is not None:
+        if blend not in {None, 1.0}:
             message = "the run kept nothing to blend with: it has to be one with --blend below 1"
             raise UsageError(message)
         return self.average
@@ -94,10 +94,13 @@ def load_checkpoint(path: Path) -> Checkpoint:
         message = f"{path} was written by a newer bgrd"
         raise TrainingError(message)
     try:
-        return Checkpoint(**values)
-    except TypeError as error:
+        found = Checkpoint(**values)
+        if found.start is not None:
+            found.result()
+    except (TypeError, LookupError, AttributeError, RuntimeError, ValueError) as error:
         message = f"{path} is damaged: {error}"
         raise TrainingError(message) from error
+    return found
 
 
 def _load_tensors(path: Path) -> Any:

@@ -34,6 +34,8 @@ __all__ = ["End", "Fit", "options_of"]
 End = Literal["done", "early", "stopped"]
 """Why a run ended: all samples seen, no better for too long, or asked to."""
 
+_SHOWN_AT_ONCE = 8
+
 
 @dataclass(slots=True)
 class _Place:
@@ -89,9 +91,12 @@ class Fit:
         )
 
     def shown(self, count: int) -> Iterator[torch.Tensor]:
-        """Give the pictures of the first samples as the network is fed, (B, 3, H, W), on its device."""
-        options = self.options
-        for pixels, _opacity in batches(self._draw(options.side[0]), range(count), batch=options.batch, workers=0):
+        """Give the pictures of the first samples as the network is fed, (8, 3, H, W), on its device.
+
+        `count` is a multiple of 8. Raises what drawing raises.
+        """
+        draw = self._draw(self.options.side[0])
+        for pixels, _opacity in batches(draw, range(count), batch=_SHOWN_AT_ONCE, workers=0):
             yield normalised(pixels.to(self.learner.device), self.learner.row)
 
     def run(self) -> End:
@@ -189,7 +194,7 @@ class Fit:
         self._progress.step(self._done(), samples=place.samples, loss=loss)
 
     def _validate(self) -> None:
-        """Judge the running mean, log it, draw the curves, and keep it where it is the best so far."""
+        """Judge what would be exported, log it, draw the curves, and keep it where it is the best so far."""
         place = self.place
         torch.set_num_threads(self._threads)
         verdict: Verdict = judge(self.learner.judged(), self.learner.row, self._held, device=self.learner.device)

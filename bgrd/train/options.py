@@ -33,7 +33,7 @@ class Options:
 
     `side` are the sides pictures have and `at` the shares of the run where each one's turn begins. `rate` is the
     learning rate at its peak, reached after the share `warm_up`; it ends at `least_rate` times that. `average` is the
-    decay of the running mean of weights. The mean is judged every `validate_every` samples; `patience` ends the run
+    decay of the running mean of weights. The result is judged every `validate_every` samples; `patience` ends the run
     after so many judgements without a better one (0: never). What is judged and exported lies `blend` of the way from
     what the run began with to what it learnt. `threads` 0 is one for each processor.
     `mixture` are shares of kinds of samples, by name; empty is the sampler's own, whatever that is where it is drawn.

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from bgrd.errors import TrainingError
+from bgrd.models.widen import drop_unused
 from bgrd.train.export import bytes_of
 
 __all__ = ["Packed", "packed", "unpack"]
@@ -74,6 +75,7 @@ def unpack(data: bytes) -> onnx.ModelProto:
             graph.initializer.append(numpy_helper.from_array(_read(whole) * _read(scale), name))
         elif not (node.op_type == "Cast" and node.input[0].endswith("/bytes") and node.input[0] in constants):
             graph.node.append(node)
+    drop_unused(graph)
     return model
 
 

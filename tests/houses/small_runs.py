@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from bgrd.train.begin import Wish
 
-__all__ = ["QUICK", "Silent", "wish"]
+__all__ = ["QUICK", "Silent", "torch_apart", "wish"]
 
 QUICK: dict[str, Any] = {"side": [32], "batch": 4, "samples": 8, "validate_every": 8, "workers": 0, "threads": 1}
 """Two steps and one judgement."""
@@ -27,3 +31,15 @@ def wish(data: Path, out: Path, **changes: Any) -> Wish:
     """Ask for a quick run."""
     values: dict[str, Any] = {"given": {} if changes.get("resume") else QUICK}
     return Wish(data=data, out=out, **(values | changes))
+
+
+@contextmanager
+def torch_apart() -> Iterator[None]:
+    """Have torch compute on one thread, and leave that and its generator as they were."""
+    threads, state = torch.get_num_threads(), torch.get_rng_state()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_rng_state(state)
