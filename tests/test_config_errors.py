@@ -48,6 +48,11 @@ def home(tmp_path: Path) -> Home:
         ('[defaults]\npolicy = "move"', "PATH: defaults.policy: must be 'keep', 'archive' or 'delete', is 'move'"),
         ("defaults = 3", "PATH: defaults: must be a table, is 3"),
         ("folder = 3", "PATH: folder: must be a list, is 3"),
+        (
+            'model = "u2net"',
+            "PATH: model: chooses a model under [defaults] or in a [[folder]]; here are [[model]] tables, no 'u2net'",
+        ),
+        ("model = 3", "PATH: model: must be a list, is 3"),
         ("folder = []", "PATH: folder: must not be empty"),
         (
             '[defaults]\nproducts = ["x"]',

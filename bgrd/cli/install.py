@@ -36,6 +36,8 @@ _NOT_INSTALLED = 1
 _WORTH_IT = 0.95
 """A variant that takes more than this share of the time gives up precision for nothing."""
 
+_TO_USE = 'to use it: model = "{}" under [defaults], or in a [[folder]]'
+
 
 def pull(options: argparse.Namespace, settings: Settings) -> int:
     """Fetch a model of the catalogue. Raises what `models.pull` raises."""
@@ -89,7 +91,7 @@ def add(options: argparse.Namespace, settings: Settings) -> int:
     if added.name in custom_models(settings):
         _say(f"the configuration has a [[model]] table of the same name, which comes first: {added.name}")
     else:
-        _say(f'to use it: model = "{added.name}"')
+        _say(_TO_USE.format(added.name))
     return os.EX_OK
 
 
@@ -121,7 +123,7 @@ def quantize(options: argparse.Namespace, settings: Settings) -> int:
             return _NOT_INSTALLED
         entry = _shelved(f"{name}:int8", draft, choice, directory)
     note_speeds(directory, {name: worth.milliseconds, entry.name: worth.milliseconds_int8})
-    _say(f'{entry.name} is installed: {directory / entry.file_name}; to use it: model = "{entry.name}"')
+    _say(f"{entry.name} is installed: {directory / entry.file_name}; {_TO_USE.format(entry.name)}")
     return os.EX_OK
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bgrd.config.delivery import DeliveryOptions
@@ -72,6 +72,14 @@ class ModelTable(Table):
         "the file says how it is fed, or the keys here do.",
         json_schema_extra={"word": "itself"},
     )
+
+
+def _no_name(value: object) -> object:
+    """Refuse the name of a model: a folder chooses one, not the whole file."""
+    if isinstance(value, str):
+        message = f"chooses a model under [defaults] or in a [[folder]]; here are [[model]] tables, no {value!r}"
+        raise ValueError(message)
+    return value
 
 
 def _only_folder() -> tuple[FolderTable, ...]:
@@ -165,7 +173,7 @@ class Settings(BaseSettings, Table):
         default_factory=_only_folder,
         description="An inbox and what happens to pictures in it; any number of these tables.",
     )
-    model: tuple[ModelTable, ...] = Field(
+    model: Annotated[tuple[ModelTable, ...], BeforeValidator(_no_name)] = Field(
         default=(), description="A model file of your own; any number of these tables."
     )
 
