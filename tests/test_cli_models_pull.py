@@ -159,7 +159,9 @@ def test_ctrl_c_leaves_the_beginning(tmp_path: Path, server: FileServer) -> None
     )
     environment = house.environment | {"HF_ENDPOINT": server.url("")}
     partial = house.home / ".local/share/bgrd/models/.modnet.onnx.part"
-    command = [sys.executable, "-m", "bgrd", "models", "pull", "modnet"]
+    # What a shell starts in the background ignores Ctrl-C, and so does all that is started by that.
+    heard = ["env", "--default-signal=INT"]
+    command = [*heard, sys.executable, "-m", "bgrd", "models", "pull", "modnet"]
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
     until(lambda: partial.exists() and partial.stat().st_size == half)
     process.send_signal(signal.SIGINT)

@@ -69,7 +69,9 @@ def test_all_of_it_learns() -> None:
         optimiser.zero_grad()
         torch.autograd.backward(sum((mask.sigmoid() * torch.rand_like(mask)).sum() for mask in large.train()(images)))
         optimiser.step()
-    assert [name for name, value in large.named_parameters() if bool((value == before[name]).any())] == []
+    still = [name for name, value in large.named_parameters() if bool((value == before[name]).any())]
+    # What reads it are normalisations, which take away what is added everywhere: its slope is nothing but rounding.
+    assert set(still) <= {"context.2.place.bias"}
 
 
 @pytest.mark.parametrize(
