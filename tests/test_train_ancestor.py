@@ -11,7 +11,7 @@ import pytest
 import torch
 from onnx import helper
 
-from bgrd.errors import BgrdError, NoInputError, TrainingError
+from bgrd.errors import BgrdError, ModelFileError, NoInputError, TrainingError
 from bgrd.models.anatomy import METADATA_KEY
 from bgrd.models.session import Session
 from bgrd.train.begin import begin
@@ -113,7 +113,7 @@ def test_other_files_are_told(data: Path, exported: Path, tmp_path: Path) -> Non
     path = tmp_path / "it.onnx"
 
     def refused() -> str:
-        with pytest.raises((TrainingError, NoInputError)) as caught:
+        with pytest.raises((TrainingError, NoInputError, ModelFileError)) as caught:
             begin(wish(data, tmp_path / "run", init=path), Silent())
         return str(caught.value)
 

@@ -20,10 +20,10 @@ from bgrd.cli.evaluation_tables import tables
 from bgrd.cli.installed import installed, is_name
 from bgrd.config.load import load
 from bgrd.config.settings import Settings
-from bgrd.errors import CannotCreateError, ModelFault, ModelFileError, NoInputError, UsageError
+from bgrd.errors import CannotCreateError, ModelFault, ModelFileError, UsageError
 from bgrd.escape import line
 from bgrd.job import ModelChoice
-from bgrd.models.anatomy import dissect
+from bgrd.models.anatomy import dissected
 from bgrd.models.catalogue import ROWS
 from bgrd.train.bootstrap import DRAWS
 from bgrd.train.entry import Entry
@@ -83,14 +83,7 @@ def _model(name: str, like: str | None, settings: Settings) -> ModelChoice:
     path = Path(name)
     if is_name(name):
         return installed(name, settings)
-    try:
-        anatomy = dissect(path)
-    except OSError as error:
-        message = f"{path} cannot be read: {os.strerror(error.errno or 0)}"
-        raise NoInputError(message) from error
-    except ModelFileError as error:
-        message = f"{path}: {error}"
-        raise ModelFileError(message) from error
+    anatomy = dissected(path)
     spec = None if anatomy.spec else _spec(path, like)
     return ModelChoice(name=path.name, path=path, spec=spec, external=anatomy.outside)
 

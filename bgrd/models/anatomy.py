@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from bgrd.errors import ModelFileError
+from bgrd.errors import ModelFileError, NoInputError
 
-__all__ = ["METADATA_KEY", "Anatomy", "dissect"]
+__all__ = ["METADATA_KEY", "Anatomy", "dissect", "dissected"]
 
 METADATA_KEY = "bgrd"
 """The metadata key under which a file carries its spec."""
@@ -60,6 +60,18 @@ def dissect(path: Path) -> Anatomy:
     if graphs != 1:
         raise _not_whole()
     return Anatomy(metadata=metadata, outside=tuple(sorted(outside)))
+
+
+def dissected(path: Path) -> Anatomy:
+    """Read the frame of a file that the user named; its name is told. Raises NoInputError, ModelFileError."""
+    try:
+        return dissect(path)
+    except OSError as error:
+        message = f"{path} cannot be read: {os.strerror(error.errno or 0)}"
+        raise NoInputError(message) from error
+    except ModelFileError as error:
+        message = f"{path}: {error}"
+        raise ModelFileError(message) from error
 
 
 def _outside(file: BinaryIO, start: int, stop: int) -> set[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -14,8 +13,8 @@ from zipfile import is_zipfile
 import torch
 from torch import Tensor
 
-from bgrd.errors import ConfigError, ModelFault, ModelFileError, NoInputError, TrainingError
-from bgrd.models.anatomy import METADATA_KEY, dissect
+from bgrd.errors import ConfigError, ModelFault, NoInputError, TrainingError
+from bgrd.models.anatomy import METADATA_KEY, dissected
 from bgrd.models.session import Session
 from bgrd.models.spec import ModelSpec, parse
 from bgrd.train.checkpoint import digest, load_checkpoint
@@ -48,7 +47,7 @@ class Ancestor:
 def read_ancestor(path: Path) -> Ancestor:
     """Read a checkpoint, which is a zip file or called FILE.pt, or a file that `bgrd train export` made.
 
-    Raises NoInputError where it cannot be read, TrainingError where it is damaged or nothing of the kind.
+    Raises NoInputError where it cannot be read, TrainingError or ModelFileError where it is damaged or neither.
     """
     return _of_run(path) if path.suffix == ".pt" or is_zipfile(path) else _of_file(path)
 
@@ -99,15 +98,8 @@ def _of_file(path: Path) -> Ancestor:
 
 
 def _metadata(path: Path) -> tuple[dict[str, Any], ModelSpec]:
-    """Read where a file comes from, and how it is fed. Raises NoInputError, TrainingError."""
-    try:
-        anatomy = dissect(path)
-    except OSError as error:
-        message = f"{path} cannot be read: {os.strerror(error.errno or 0)}"
-        raise NoInputError(message) from error
-    except ModelFileError as error:
-        message = f"{path}: {error}"
-        raise TrainingError(message) from error
+    """Read where a file comes from, and how it is fed. Raises NoInputError, ModelFileError, TrainingError."""
+    anatomy = dissected(path)
     origin, spec = (_json(anatomy.metadata.get(key, "")) for key in (PROVENANCE_KEY, METADATA_KEY))
     if origin.get("network") not in NETWORKS or anatomy.outside:
         message = f"{path} is no file that `bgrd train export` made of a network of bgrd's: it cannot be learnt on with"
