@@ -1,4 +1,4 @@
-"""A network out of an exported file: it answers as the file does, and learns as if it had never been one."""
+"""A network out of an exported file: it answers as the file does, also when it begins to learn."""
 
 from __future__ import annotations
 
